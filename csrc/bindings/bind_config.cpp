@@ -1,0 +1,21 @@
+#include "bindings/bindings.h"
+#include "core/allocator.h"
+#include "core/parallel.h"
+#include "cpu/dispatch.h"
+
+namespace ck::bindings {
+
+void bind_config(py::module_& m) {
+    m.attr("compiler") = CK_COMPILER;
+    m.attr("openmp") = parallel_enabled();
+    m.def("compiled_isas", &cpu::compiled_isas);
+    m.def("available_isas", &cpu::available_isas);
+    m.def("active_isa", &cpu::active_isa);
+    m.def("set_isa", &cpu::set_isa, py::arg("name"));
+    m.def("get_num_threads", &num_threads);
+    m.def("set_num_threads", &set_num_threads, py::arg("count"));
+    m.def("set_cache_limit", &set_cache_limit, py::arg("bytes"), NoGil());
+    m.def("cached_bytes", &cached_bytes);
+}
+
+}  // namespace ck::bindings

@@ -1,0 +1,38 @@
+// What the binding files share. pybind11 stays inside csrc/bindings.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "core/tensor.h"
+#include "ops/ops.h"
+
+namespace ck::bindings {
+namespace py = pybind11;
+
+// Every op runs without the GIL.
+using NoGil = py::call_guard<py::gil_scoped_release>;
+
+void bind_tensor(py::module_& m);       // bind_tensor.cpp: Tensor, numpy and buffer protocol
+void bind_tensor_base(py::module_& m);  // bind_tensor_base.cpp: what convkit.Tensor derives from
+void bind_config(py::module_& m);       // bind_config.cpp: ISA, threads, build facts
+void bind_pointwise(py::module_& m);    // bind_ops.cpp: unary, binary, comparisons, reductions, shape ops, random
+
+DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
+py::dtype numpy_dtype(DType dtype);
+
+}  // namespace ck::bindings
+
+// In Python a dtype is numpy's.
+template <>
+struct pybind11::detail::type_caster<ck::DType> {
+    PYBIND11_TYPE_CASTER(ck::DType, const_name("numpy.dtype"));
+    bool load(handle source, bool) {
+        if (!isinstance<dtype>(source)) return false;
+        value = ck::bindings::dtype_of(reinterpret_borrow<dtype>(source));
+        return true;
+    }
+    static handle cast(ck::DType source, return_value_policy, handle) {
+        return ck::bindings::numpy_dtype(source).release();
+    }
+};

@@ -1,0 +1,25 @@
+#include "bindings/bindings.h"
+#include "core/check.h"
+
+namespace ck::bindings {
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    m.doc() = "The compiled core of convkit: tensors without gradients, and the kernels. Use the convkit package.";
+    py::register_exception_translator([](std::exception_ptr error) {
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const ValueError& e) {
+            PyErr_SetString(PyExc_ValueError, e.what());
+        } catch (const TypeError& e) {
+            PyErr_SetString(PyExc_TypeError, e.what());
+        } catch (const DeviceError& e) {
+            PyErr_SetString(PyExc_RuntimeError, e.what());
+        }
+    });
+    bind_tensor(m);
+    bind_tensor_base(m);
+    bind_config(m);
+    bind_pointwise(m);
+}
+
+}  // namespace ck::bindings

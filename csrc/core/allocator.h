@@ -1,0 +1,30 @@
+// The caching host allocator behind tensors and scratch: fresh pages cost more than most kernels here, so freed
+// blocks are kept for reuse up to a limit (ck.set_workspace_limit). Blocks are 64-byte aligned.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace ck {
+
+void* allocate(int64_t bytes);             // throws std::bad_alloc; bytes = 0 gives a valid pointer
+void release(void* block, int64_t bytes);  // bytes as passed to allocate
+void set_cache_limit(int64_t bytes);       // most bytes kept in free blocks; frees what is above
+int64_t cached_bytes();
+
+// Scratch of one op, returned to the cache when the op ends.
+template <class T>
+class Scratch {
+  public:
+    explicit Scratch(int64_t count)
+        : bytes_(count * static_cast<int64_t>(sizeof(T))), data_(static_cast<T*>(allocate(bytes_))) {}
+    ~Scratch() { release(data_, bytes_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    T* data() const { return data_; }
+
+  private:
+    int64_t bytes_;
+    T* data_;
+};
+
+}  // namespace ck

@@ -1,0 +1,22 @@
+// The table of backend ops, one per device and element type, made from ops.def.
+#pragma once
+#include "core/shapes.h"
+
+namespace ck {
+
+template <class T>
+struct Backend {
+#define CK_OP(name, parameters) void(*name) parameters;
+#include "core/ops.def"
+#undef CK_OP
+};
+
+// The type of each op, to declare a backend's functions: `Signature<float>::unary unary;`
+template <class T>
+struct Signature {
+#define CK_OP(name, parameters) using name = void parameters;
+#include "core/ops.def"
+#undef CK_OP
+};
+
+}  // namespace ck

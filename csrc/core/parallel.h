@@ -1,0 +1,43 @@
+// Work sharing. The only interface to OpenMP; everything else in convkit is serial code called from here.
+//
+// Determinism: how a problem is cut into tasks must depend on its shape alone, never on num_threads(); a reduction is
+// never split by thread. Then results are bitwise equal for any thread count.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+namespace ck {
+
+int num_threads();
+void set_num_threads(int count);  // count >= 1
+bool parallel_enabled();          // false when built without OpenMP
+
+// Threads that a loop of `tasks` tasks will use; scratch is sized by it.
+inline int64_t worker_count(int64_t tasks) {
+    return std::max<int64_t>(1, std::min<int64_t>(tasks, num_threads()));
+}
+
+namespace detail {
+using TaskFunction = void (*)(void* context, int64_t task, int64_t worker);
+void run_tasks(int64_t tasks, TaskFunction function, void* context);
+}  // namespace detail
+
+// Calls fn(task, worker) for every task in [0,tasks), task by task in dynamic order, worker in [0,worker_count(tasks)).
+// Aim at 20-200 us a task and at least four tasks a thread: the cores are shared with other programs.
+// An exception in a task is rethrown here after the loop.
+template <class F>
+void parallel_for(int64_t tasks, F&& fn) {
+    using Fn = std::remove_reference_t<F>;
+    detail::run_tasks(
+        tasks, [](void* context, int64_t task, int64_t worker) { (*static_cast<Fn*>(context))(task, worker); }, &fn);
+}
+
+// Calls fn(begin, end) for consecutive ranges of `grain` elements of [0,total). One range runs in the calling thread.
+template <class F>
+void parallel_ranges(int64_t total, int64_t grain, F&& fn) {
+    const int64_t tasks = (total + grain - 1) / grain;
+    parallel_for(tasks, [&](int64_t task, int64_t) { fn(task * grain, std::min(total, (task + 1) * grain)); });
+}
+
+}  // namespace ck

@@ -1,0 +1,94 @@
+// Plain structs that describe one problem to a backend, and the formulas for output sizes.
+// Letters: N,H,W,C input; O,R,S filters; P,Q output; GEMM m,n,k. All sizes and strides are in elements.
+// Included by the ISA units, so: no std containers, no functions that could be emitted out of line.
+#pragma once
+#include <cstdint>
+
+namespace ck {
+
+constexpr int kMaxDims = 8;
+
+// Applied to a result while its tile is in registers. Every gradient can be computed from the output alone.
+enum class ActivationKind : uint8_t { none, relu, relu6, leaky_relu, tanh, sigmoid };
+struct Activation {
+    ActivationKind kind = ActivationKind::none;
+    float slope = 0.01f;  // of leaky_relu for x < 0
+};
+
+// c[m,n] = op(a) op(b): a is [m,k] ([k,m] if trans_a), b is [k,n] ([n,k] if trans_b).
+struct GemmShape {
+    int64_t m, n, k;
+    bool trans_a, trans_b;
+};
+
+// y[N,P,Q,O] = x[N,H,W,C] * w[O,R,S,C/groups]. As a GEMM: m = N*P*Q, n = O, k = R*S*C.
+struct Conv2dShape {
+    int64_t n, h, w, c;
+    int64_t o, r, s;
+    int64_t p, q;
+    int64_t stride_h, stride_w, dilation_h, dilation_w;
+    int64_t pad_top, pad_bottom, pad_left, pad_right;
+    int64_t groups;
+};
+
+// Windows of r x s over x[N,H,W,C] give y[N,P,Q,C].
+struct Pool2dShape {
+    int64_t n, h, w, c;
+    int64_t r, s;
+    int64_t p, q;
+    int64_t stride_h, stride_w, dilation_h, dilation_w;
+    int64_t pad_top, pad_bottom, pad_left, pad_right;
+};
+
+// x[N,H,W,C] -> y[N,P,Q,C] for upsampling and adaptive pooling.
+struct Resize2dShape {
+    int64_t n, h, w, c;
+    int64_t p, q;
+};
+
+// Two operands broadcast to shape[ndim]; a stride of 0 repeats. Neighbouring axes that allow it are merged.
+struct Broadcast {
+    int ndim;
+    int64_t shape[kMaxDims];
+    int64_t stride_a[kMaxDims], stride_b[kMaxDims];
+    int64_t numel() const {
+        int64_t count = 1;
+        for (int i = 0; i < ndim; ++i) count *= shape[i];
+        return count;
+    }
+};
+
+// Copies a box of shape[ndim] between two strided views; offsets are applied to the pointers by the caller.
+struct StridedCopy {
+    int ndim;
+    int64_t shape[kMaxDims];
+    int64_t src_stride[kMaxDims], dst_stride[kMaxDims];
+    int64_t itemsize;  // bytes: 1, 4 or 8
+};
+
+// A reduction in canonical form: x[outer,len,inner] -> y[outer,inner].
+struct ReduceShape {
+    int64_t outer, len, inner;
+};
+
+enum class UnaryOp : uint8_t { negate, exp, log, sqrt, abs, relu, relu6, leaky_relu, tanh, sigmoid };
+enum class BinaryOp : uint8_t { add, subtract, multiply, divide, power };
+enum class CompareOp : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal };
+enum class ReduceOp : uint8_t { sum, max };
+
+// One draw of the counter-based generator: element i of the draw depends on (seed, offset + i) alone.
+struct PhiloxKey {
+    uint64_t seed, offset;
+};
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// floor((in + pad - dilation*(window-1) - 1) / stride) + 1; the callers refuse results below 1.
+constexpr int64_t output_size(int64_t in, int64_t pad, int64_t window, int64_t stride, int64_t dilation) {
+    const int64_t last_start = in + pad - dilation * (window - 1) - 1;
+    return last_start < 0 ? 0 : last_start / stride + 1;
+}
+
+}  // namespace ck

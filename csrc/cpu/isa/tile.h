@@ -1,0 +1,25 @@
+// The register tile shared by the matrix kernels (GEMM and convolution): rows x vectors accumulators stay in registers
+// over the whole k loop; one k step loads `vectors` of B and broadcasts one value of A per row.
+#pragma once
+
+namespace {
+
+template <int kRows, int kVectors>
+struct Tile {
+    static constexpr int rows = kRows;
+    static constexpr int vectors = kVectors;
+    static constexpr int columns = kVectors * kWidth;
+};
+
+#if defined(CK_ISA_avx512)
+using WideTile = Tile<7, 4>;     // 28 accumulators + 4 of B = 32 registers; A is an operand of the fused multiply-add
+using NarrowTile = Tile<14, 2>;  // 28 + 2: for at most 32 columns
+#elif defined(CK_ISA_neon)
+using WideTile = Tile<8, 3>;  // 24 accumulators + 3 of B + 2 of A = 29 of 32 registers
+using NarrowTile = WideTile;
+#else
+using WideTile = Tile<6, 2>;  // 12 accumulators + 2 of B + 1 of A = 15 of 16 registers
+using NarrowTile = WideTile;
+#endif
+
+}  // namespace

@@ -1,0 +1,22 @@
+// The only file compiled once per ISA (CK_ISA_<name> defined). Everything in it and in the headers it includes has
+// internal linkage, no standard containers and no static initialisers, and the unit exports one function: a stray
+// inline function with AVX-512 code in it could otherwise serve the whole library on a CPU without AVX-512.
+#include "cpu/isa/vec.h"
+#include "cpu/kernels.h"
+
+namespace {
+using namespace ck;
+using namespace ck::cpu;
+}  // namespace
+
+#include "cpu/isa/pointwise.h"
+
+#define CK_TEXT_(name) #name
+#define CK_TEXT(name) CK_TEXT_(name)
+#define CK_JOIN_(a, b) a##b
+#define CK_JOIN(a, b) CK_JOIN_(a, b)
+
+extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
+    static constexpr CpuKernels table = {CK_TEXT(CK_ISA), kWidth, kPointwiseKernels};
+    return table;
+}

@@ -1,0 +1,64 @@
+// The vector verbs the kernels are written in. `vf` holds kWidth floats, `vi` as many int32; both are GCC/Clang vector
+// types, so + - * / & | and comparisons (giving a vi mask of 0 / -1) are the compiler's. What the language does not
+// have comes from vec_<isa>.h: fma, max0, load_n, store_n, stream, sqrt.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#define CK_INLINE inline __attribute__((always_inline))
+
+#if defined(CK_ISA_avx512)
+#    include "cpu/isa/vec_avx512.h"
+#elif defined(CK_ISA_avx2)
+#    include "cpu/isa/vec_avx2.h"
+#elif defined(CK_ISA_sse2)
+#    include "cpu/isa/vec_sse2.h"
+#elif defined(CK_ISA_neon)
+#    include "cpu/isa/vec_neon.h"
+#else
+#    error "unit.cpp is compiled with CK_ISA_<name>"
+#endif
+
+static CK_INLINE vf load(const float* p) {
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static CK_INLINE void store(float* p, vf v) {
+    memcpy(p, &v, sizeof v);
+}
+// x - 0 keeps the sign of zero and compiles to a plain broadcast; 0 + x would be an addition.
+static CK_INLINE vf set1(float x) {
+    return x - vf{};
+}
+static CK_INLINE vi set1_int(int32_t x) {
+    return x - vi{};
+}
+static CK_INLINE vf select(vi mask, vf a, vf b) {
+    return mask ? a : b;
+}
+static CK_INLINE vi select(vi mask, vi a, vi b) {
+    return mask ? a : b;
+}
+static CK_INLINE vi bits(vf v) {
+    return (vi)v;
+}
+static CK_INLINE vf from_bits(vi v) {
+    return (vf)v;
+}
+static CK_INLINE vf to_float(vi v) {
+    return __builtin_convertvector(v, vf);
+}
+static CK_INLINE vi to_int(vf v) {
+    return __builtin_convertvector(v, vi);
+}  // truncates
+static CK_INLINE vf abs(vf v) {
+    return from_bits(bits(v) & 0x7fffffff);
+}
+// Lane numbers 0,1,2,...
+static CK_INLINE vi iota() {
+    vi v;
+    for (int i = 0; i < kWidth; ++i) v[i] = i;
+    return v;
+}

@@ -1,0 +1,35 @@
+// AVX2 + FMA: 8 lanes, 16 registers, masked loads and stores.
+#pragma once
+#include <immintrin.h>
+
+namespace {
+
+constexpr int kWidth = 8;
+constexpr int kRegisters = 16;
+typedef float vf __attribute__((vector_size(32)));
+typedef int32_t vi __attribute__((vector_size(32)));
+
+CK_INLINE vf fma(vf a, vf b, vf c) {
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+CK_INLINE vf max0(vf v) {
+    return (vf)_mm256_max_ps(_mm256_setzero_ps(), (__m256)v);
+}  // NaN stays: second operand
+CK_INLINE vf sqrt(vf v) {
+    return (vf)_mm256_sqrt_ps((__m256)v);
+}
+CK_INLINE __m256i first_lanes(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+// The first n lanes (0 <= n <= kWidth) of memory; the others are zero and their memory is not touched.
+CK_INLINE vf load_n(const float* p, int n) {
+    return (vf)_mm256_maskload_ps(p, first_lanes(n));
+}
+CK_INLINE void store_n(float* p, vf v, int n) {
+    _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
+}
+CK_INLINE void stream(float* p, vf v) {
+    _mm256_stream_ps(p, (__m256)v);
+}  // p aligned to 32 bytes
+
+}  // namespace

@@ -1,0 +1,35 @@
+// AVX-512 F+BW+VL+DQ: 16 lanes, 32 registers, masked loads and stores.
+#pragma once
+#include <immintrin.h>
+
+namespace {
+
+constexpr int kWidth = 16;
+constexpr int kRegisters = 32;
+typedef float vf __attribute__((vector_size(64)));
+typedef int32_t vi __attribute__((vector_size(64)));
+
+CK_INLINE vf fma(vf a, vf b, vf c) {
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+CK_INLINE vf max0(vf v) {
+    return (vf)_mm512_max_ps(_mm512_setzero_ps(), (__m512)v);
+}  // NaN stays: second operand
+CK_INLINE vf sqrt(vf v) {
+    return (vf)_mm512_sqrt_ps((__m512)v);
+}
+CK_INLINE __mmask16 first_lanes(int n) {
+    return (__mmask16)((1u << n) - 1);
+}
+// The first n lanes (0 <= n <= kWidth) of memory; the others are zero and their memory is not touched.
+CK_INLINE vf load_n(const float* p, int n) {
+    return (vf)_mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+CK_INLINE void store_n(float* p, vf v, int n) {
+    _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
+}
+CK_INLINE void stream(float* p, vf v) {
+    _mm512_stream_ps(p, (__m512)v);
+}  // p aligned to 64 bytes
+
+}  // namespace

@@ -1,0 +1,34 @@
+// NEON, the baseline of aarch64: 4 lanes, 32 registers.
+#pragma once
+#include <arm_neon.h>
+
+namespace {
+
+constexpr int kWidth = 4;
+constexpr int kRegisters = 32;
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+
+CK_INLINE vf fma(vf a, vf b, vf c) {
+    return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+CK_INLINE vf max0(vf v) {
+    return (vf)vmaxq_f32(vdupq_n_f32(0), (float32x4_t)v);
+}  // NaN stays
+CK_INLINE vf sqrt(vf v) {
+    return (vf)vsqrtq_f32((float32x4_t)v);
+}
+// The first n lanes (0 <= n <= kWidth) of memory; the others are zero and their memory is not touched.
+CK_INLINE vf load_n(const float* p, int n) {
+    vf v = {};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+CK_INLINE void store_n(float* p, vf v, int n) {
+    for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+CK_INLINE void stream(float* p, vf v) {
+    vst1q_f32(p, (float32x4_t)v);
+}  // NEON has no streaming store of one register
+
+}  // namespace

@@ -1,0 +1,34 @@
+// SSE2, the baseline of x86-64: 4 lanes, 16 registers, no fused multiply-add (fma rounds twice here).
+#pragma once
+#include <emmintrin.h>
+
+namespace {
+
+constexpr int kWidth = 4;
+constexpr int kRegisters = 16;
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+
+CK_INLINE vf fma(vf a, vf b, vf c) {
+    return a * b + c;
+}
+CK_INLINE vf max0(vf v) {
+    return (vf)_mm_max_ps(_mm_setzero_ps(), (__m128)v);
+}  // NaN stays: second operand
+CK_INLINE vf sqrt(vf v) {
+    return (vf)_mm_sqrt_ps((__m128)v);
+}
+// The first n lanes (0 <= n <= kWidth) of memory; the others are zero and their memory is not touched.
+CK_INLINE vf load_n(const float* p, int n) {
+    vf v = {};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+CK_INLINE void store_n(float* p, vf v, int n) {
+    for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+CK_INLINE void stream(float* p, vf v) {
+    _mm_stream_ps(p, (__m128)v);
+}  // p aligned to 16 bytes
+
+}  // namespace

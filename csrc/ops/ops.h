@@ -1,0 +1,41 @@
+// The public C++ ops, tensors in and tensors out: the whole API on one page. Each checks its arguments, works out the
+// output shape, allocates and calls the backend of the tensors' device. One .cpp per family.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace ck {
+
+// pointwise
+Tensor unary(UnaryOp op, const Tensor& x, float slope);
+Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, float slope);
+Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b);
+Tensor compare(CompareOp op, const Tensor& a, const Tensor& b);
+// (dz, dbias) of y[rows,C] = activation(z + bias); bias_wanted = false gives an empty dbias.
+std::pair<Tensor, Tensor> epilogue_gradient(Activation act, const Tensor& y, const Tensor& dy, bool bias_wanted);
+Activation parse_activation(const char* op, const std::string& name);  // "" and "none" mean none
+
+// reduce over the listed axes
+Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bool keepdims);
+Tensor argmax(const Tensor& x, const std::vector<int64_t>& axes, bool keepdims);
+Tensor max_gradient(const Tensor& x, const Tensor& dy, const std::vector<int64_t>& axes);  // to the first maximum
+Tensor sum_to_shape(const Tensor& x, const Shape& shape);  // the adjoint of broadcasting shape to x.shape
+
+// shape ops
+Tensor transpose(const Tensor& x, const std::vector<int64_t>& axes);
+Tensor slice(const Tensor& x, const Shape& start, const Shape& step, const Shape& size);
+Tensor slice_gradient(const Tensor& dy, const Shape& shape, const Shape& start, const Shape& step);  // zeros elsewhere
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
+Tensor cast(const Tensor& x, DType dtype);
+Tensor full(const Shape& shape, double value, DType dtype);
+Tensor arange(double start, double stop, double step, DType dtype);
+void copy_into(Tensor& dst, const Tensor& src);
+
+// random numbers
+Tensor random_uniform(const Shape& shape, PhiloxKey key, double low, double high, DType dtype);
+Tensor random_normal(const Shape& shape, PhiloxKey key, double mean, double stddev, DType dtype);
+
+}  // namespace ck

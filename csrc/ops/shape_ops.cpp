@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "core/parallel.h"
+#include "ops/backend.h"
+#include "ops/ops.h"
+
+namespace ck {
+namespace {
+
+Shape row_major_strides(const Shape& shape) {
+    Shape strides(shape.size());
+    int64_t stride = 1;
+    for (size_t i = shape.size(); i-- > 0;) {
+        strides[i] = stride;
+        stride *= shape[i];
+    }
+    return strides;
+}
+
+void copy_box(const Tensor& src, int64_t src_offset, const Shape& src_stride, Tensor& dst, int64_t dst_offset,
+              const Shape& dst_stride, const Shape& box) {
+    StridedCopy s{};
+    s.itemsize = itemsize(src.dtype());
+    for (size_t i = 0; i < box.size(); ++i) {
+        if (box[i] == 0) return;
+        s.shape[i] = box[i];
+        s.src_stride[i] = src_stride[i];
+        s.dst_stride[i] = dst_stride[i];
+    }
+    s.ndim = static_cast<int>(box.size());
+    backend<float>(src.device())
+        .strided_copy(s, static_cast<const char*>(src.raw()) + src_offset * s.itemsize,
+                      static_cast<char*>(dst.raw()) + dst_offset * s.itemsize);
+}
+
+int64_t dot(const Shape& a, const Shape& b) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum;
+}
+
+}  // namespace
+
+Tensor transpose(const Tensor& x, const std::vector<int64_t>& axes) {
+    const int ndim = x.ndim();
+    CK_CHECK(static_cast<int>(axes.size()) == ndim, "transpose", "needs one axis for each of the ", ndim,
+             " axes. Received: axes=", axes, " for shape ", x.shape(), ".");
+    const Shape strides = row_major_strides(x.shape());
+    Shape shape(axes.size()), src_stride(axes.size());
+    uint32_t seen = 0;
+    for (size_t i = 0; i < axes.size(); ++i) {
+        CK_CHECK(axes[i] >= -ndim && axes[i] < ndim, "transpose", "axes must be in [", -ndim, ",", ndim,
+                 "). Received: axes=", axes, ".");
+        const int64_t axis = axes[i] < 0 ? axes[i] + ndim : axes[i];
+        seen |= 1u << axis;
+        shape[i] = x.shape()[axis];
+        src_stride[i] = strides[axis];
+    }
+    CK_CHECK(seen == (1u << ndim) - 1, "transpose", "axes must be a permutation. Received: axes=", axes, ".");
+    Tensor y = Tensor::empty("transpose", shape, x.dtype(), x.device());
+    copy_box(x, 0, src_stride, y, 0, row_major_strides(shape), shape);
+    return y;
+}
+
+Tensor slice(const Tensor& x, const Shape& start, const Shape& step, const Shape& size) {
+    const Shape strides = row_major_strides(x.shape());
+    Shape src_stride(strides);
+    for (size_t i = 0; i < strides.size(); ++i) src_stride[i] *= step[i];
+    Tensor y = Tensor::empty("slice", size, x.dtype(), x.device());
+    copy_box(x, dot(start, strides), src_stride, y, 0, row_major_strides(size), size);
+    return y;
+}
+
+Tensor slice_gradient(const Tensor& dy, const Shape& shape, const Shape& start, const Shape& step) {
+    Tensor dx = full(shape, 0, dy.dtype());
+    const Shape strides = row_major_strides(shape);
+    Shape dst_stride(strides);
+    for (size_t i = 0; i < strides.size(); ++i) dst_stride[i] *= step[i];
+    copy_box(dy, 0, row_major_strides(dy.shape()), dx, dot(start, strides), dst_stride, dy.shape());
+    return dx;
+}
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+    if (x.shape() == shape) return x;
+    const size_t lead = shape.size() - x.shape().size();
+    bool allowed = shape.size() >= x.shape().size();
+    Shape src_stride(shape.size(), 0);
+    const Shape strides = row_major_strides(x.shape());
+    for (size_t i = lead; allowed && i < shape.size(); ++i) {
+        const int64_t size = x.shape()[i - lead];
+        allowed = size == shape[i] || size == 1;
+        src_stride[i] = size == 1 ? 0 : strides[i - lead];
+    }
+    CK_CHECK(allowed, "broadcast_to", "shapes must broadcast. Received: ", x.shape(), " to ", shape, ".");
+    Tensor y = Tensor::empty("broadcast_to", shape, x.dtype(), x.device());
+    copy_box(x, 0, src_stride, y, 0, row_major_strides(shape), shape);
+    return y;
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+    if (x.dtype() == dtype) return x;
+    Tensor y = Tensor::empty("astype", x.shape(), dtype, x.device());
+    visit_all(x.dtype(), [&](auto from) {
+        visit_all(dtype, [&](auto to) {
+            using From = decltype(from);
+            using To = decltype(to);
+            const From* src = x.data<From>();
+            To* dst = y.data<To>();
+            parallel_ranges(x.numel(), 64 * 1024, [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) {
+                    if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> &&
+                                  !std::is_same_v<To, bool>) {
+                        // NaN and values out of range have no integer: like numpy on x86, the smallest int64.
+                        const bool fits = src[i] >= From(-0x1p63) && src[i] < From(0x1p63);
+                        dst[i] = static_cast<To>(fits ? static_cast<int64_t>(src[i]) : INT64_MIN);
+                    } else {
+                        dst[i] = static_cast<To>(src[i]);
+                    }
+                }
+            });
+        });
+    });
+    return y;
+}
+
+Tensor full(const Shape& shape, double value, DType dtype) {
+    Tensor y = Tensor::empty("full", shape, dtype, Device{});
+    visit_all(dtype, [&](auto zero) {
+        using T = decltype(zero);
+        T* data = y.data<T>();
+        const T element = static_cast<T>(value);
+        parallel_ranges(y.numel(), 256 * 1024, [&](int64_t b, int64_t e) { std::fill(data + b, data + e, element); });
+    });
+    return y;
+}
+
+Tensor arange(double start, double stop, double step, DType dtype) {
+    CK_CHECK(step != 0, "arange", "step must not be 0. Received: start=", start, ", stop=", stop, ", step=", step, ".");
+    const double count = std::ceil((stop - start) / step);
+    CK_CHECK(count < 0x1p60, "arange", "too many elements. Received: start=", start, ", stop=", stop, ", step=", step,
+             ".");
+    Tensor y = Tensor::empty("arange", {count > 0 ? static_cast<int64_t>(count) : 0}, dtype, Device{});
+    visit_all(dtype, [&](auto zero) {
+        using T = decltype(zero);
+        for (int64_t i = 0; i < y.numel(); ++i) y.data<T>()[i] = static_cast<T>(start + step * static_cast<double>(i));
+    });
+    return y;
+}
+
+void copy_into(Tensor& dst, const Tensor& src) {
+    check_same_device("copy_", dst, src);
+    check_same_dtype("copy_", dst, src);
+    check_shape("copy_", "the source", src, dst.shape());
+    check_writable("copy_", dst);
+    std::memmove(dst.raw(), src.raw(), static_cast<size_t>(src.bytes()));
+    dst.storage()->bump_version();
+}
+
+}  // namespace ck

@@ -1,0 +1,29 @@
+"""convkit: convolutional networks on hand-written CPU and CUDA kernels.
+
+>>> import convkit as ck
+>>> x = ck.tensor([[1.0, -2.0]], requires_grad=True)
+>>> ck.relu(x).sum().backward()
+>>> x.grad.tolist()
+[[1.0, 0.0]]
+"""
+
+from . import cuda
+from .autograd import no_grad
+from .config import (
+    __version__,
+    apply_environment,
+    get_num_threads,
+    get_precision,
+    set_num_threads,
+    set_precision,
+    set_workspace_limit,
+    show_config,
+)
+from .creation import arange, full, ones, zeros
+from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
+from .ops import exp, flatten, leaky_relu, log, relu, relu6, sigmoid, sqrt, tanh
+from .random import get_rng_state, manual_seed, rand, randn, set_rng_state
+from .tensor import Tensor, from_numpy, tensor
+
+apply_environment()
+del apply_environment

@@ -1,0 +1,152 @@
+"""Reverse-mode differentiation over the core's ops.
+
+An op computes its result with ``_core`` and calls :func:`record` with a closure that turns the gradient of the result
+into the gradients of its inputs (all of them core tensors). The closure holds exactly what backward needs; it is
+dropped as soon as it has run. The graph is walked with an explicit stack, so its depth is not limited.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from . import _core
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+_mode = _GradMode()
+
+
+class no_grad:
+    """Context manager and decorator: ops inside record no graph. Per thread."""
+
+    def __enter__(self):
+        self._before = _mode.enabled
+        _mode.enabled = False
+        return self
+
+    def __exit__(self, *exc):
+        _mode.enabled = self._before
+
+    def __call__(self, function):
+        def wrapper(*args, **kwargs):
+            with no_grad():
+                return function(*args, **kwargs)
+
+        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+        return wrapper
+
+
+def grad_enabled() -> bool:
+    """Whether ops of this thread are recorded."""
+    return _mode.enabled
+
+
+class Node:
+    """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument."""
+
+    __slots__ = ("backward", "inputs")
+
+    def __init__(self, inputs, backward):
+        self.inputs = inputs
+        self.backward = backward
+
+
+def needs_grad(*tensors) -> bool:
+    """Whether an op on these tensors (None allowed) will be recorded."""
+    return _mode.enabled and any(t is not None and t.requires_grad for t in tensors)
+
+
+def _edge(tensor):
+    """Where the gradient of an input goes: the node that made it, or the leaf itself."""
+    if tensor is None or not tensor.requires_grad:
+        return None
+    return tensor if tensor._node is None else tensor._node
+
+
+def record(core, inputs: Sequence, backward: Callable):
+    """Wraps the result of an op and, when any input requires a gradient, remembers how to differentiate it.
+
+    ``backward(dy)`` takes the core tensor dL/dresult and returns one core tensor or None for each of ``inputs``
+    (Tensors, or None for an absent optional argument).
+    """
+    result = Tensor(core)
+    if _mode.enabled:
+        for t in inputs:
+            if t is not None and t.requires_grad:
+                result.requires_grad = True
+                result._node = Node([_edge(u) for u in inputs], backward)
+                break
+    return result
+
+
+def _topological(root: Node) -> list[Node]:
+    """Nodes reachable from root, every node after those it feeds on (post-order)."""
+    order, seen, stack = [], {root}, [(root, iter(root.inputs))]
+    while stack:
+        node, inputs = stack[-1]
+        for child in inputs:
+            if type(child) is Node and child not in seen:
+                seen.add(child)
+                stack.append((child, iter(child.inputs)))
+                break
+        else:
+            order.append(node)
+            stack.pop()
+    return order
+
+
+def backward(tensor, grad=None, retain_graph: bool = False) -> None:
+    """Adds d tensor / d leaf, times ``grad``, to ``leaf.grad`` for every leaf that requires a gradient."""
+    if not tensor.requires_grad:
+        raise RuntimeError("[backward] the tensor must depend on a tensor with requires_grad=True.")
+    if grad is None:
+        if tensor._data.size != 1:
+            raise ValueError(
+                f"[backward] a tensor that is not a scalar needs the argument grad. Received: shape {tensor.shape}."
+            )
+        grad = _core.full(tensor._data.shape, 1.0, tensor._data.dtype)
+    else:
+        grad = as_tensor(grad)._data
+        if grad.shape != tensor._data.shape or grad.dtype != tensor._data.dtype:
+            raise ValueError(
+                f"[backward] grad must match the tensor. Received: grad {grad.shape} {grad.dtype}, "
+                f"tensor {tensor.shape} {tensor.dtype}."
+            )
+    if tensor._node is None:
+        _accumulate(tensor, grad)
+        return
+    order = _topological(tensor._node)
+    if any(node.backward is None for node in order):
+        raise RuntimeError(
+            "[backward] the graph was freed by an earlier backward. Pass retain_graph=True to the first one."
+        )
+    pending = {tensor._node: grad}
+    for node in reversed(order):
+        dy = pending.pop(node, None)
+        if dy is not None:
+            for target, gradient in zip(node.inputs, node.backward(dy)):
+                if target is None or gradient is None:
+                    continue
+                if type(target) is not Node:
+                    _accumulate(target, gradient)
+                elif target in pending:
+                    pending[target] = _core.add(pending[target], gradient)
+                else:
+                    pending[target] = gradient
+        if not retain_graph:
+            node.backward = None
+            node.inputs = ()
+
+
+def _accumulate(leaf, gradient) -> None:
+    if leaf.grad is None:
+        leaf.grad = Tensor(gradient)
+    else:
+        leaf.grad = Tensor(_core.add(leaf.grad._data, gradient))
+
+
+from .tensor import Tensor, as_tensor  # noqa: E402  (Tensor's methods call this module)

@@ -1,0 +1,80 @@
+"""Process-wide settings and the report of what this build can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from . import _core, cuda
+
+try:
+    __version__ = version("convkit")
+except PackageNotFoundError:  # run from a source tree
+    __version__ = "0+source"
+
+_precision = "fast"
+
+
+def apply_environment() -> None:
+    """CONVKIT_ISA forces a vector unit; called once at import."""
+    isa = os.environ.get("CONVKIT_ISA")
+    if isa:
+        try:
+            _core.set_isa(isa)
+        except ValueError:
+            raise ImportError(
+                f"CONVKIT_ISA must be one of {', '.join(_core.available_isas())} on this CPU. Received: {isa!r}."
+            ) from None
+
+
+def set_num_threads(count: int) -> None:
+    """Threads that ops may use, at least 1. The default honours OMP_NUM_THREADS and the container's CPU quota."""
+    if count < 1:
+        raise ValueError(f"[set_num_threads] the count must be at least 1. Received: {count}.")
+    _core.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """Threads that ops may use; 1 in a forked child."""
+    return _core.get_num_threads()
+
+
+def set_workspace_limit(bytes: int) -> None:
+    """Most memory, in bytes, kept for reuse in freed tensors and scratch; what is above is given back at once."""
+    if bytes < 0:
+        raise ValueError(f"[set_workspace_limit] the limit must not be negative. Received: {bytes}.")
+    _core.set_cache_limit(bytes)
+
+
+def set_precision(mode: str) -> None:
+    """``"fast"`` (default) allows algorithms with a larger, documented error bound; ``"precise"`` does not."""
+    global _precision
+    if mode not in ("fast", "precise"):
+        raise ValueError(f'[set_precision] the mode must be "fast" or "precise". Received: {mode!r}.')
+    _precision = mode
+
+
+def get_precision() -> str:
+    """The mode set by :func:`set_precision`."""
+    return _precision
+
+
+def show_config() -> str:
+    """Versions, ISAs, threads and the state of CUDA, one fact a line."""
+    reason = cuda.unavailable_reason()
+    facts = {
+        "convkit": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "compiler": _core.compiler,
+        "ISA compiled": " ".join(_core.compiled_isas()),
+        "ISA available": " ".join(_core.available_isas()),
+        "ISA active": _core.active_isa(),
+        "threads": f"{get_num_threads()} ({'OpenMP' if _core.openmp else 'built without OpenMP'})",
+        "precision": _precision,
+        "CUDA": "available" if reason is None else f"not available: {reason}",
+    }
+    return "\n".join(f"{name + ':':15}{value}" for name, value in facts.items())

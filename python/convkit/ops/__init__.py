@@ -1,0 +1,51 @@
+"""The differentiable ops, one file per family: check and normalise arguments, call ``_core``, record the gradient."""
+
+from .pointwise import (
+    abs,
+    add,
+    compare,
+    divide,
+    exp,
+    leaky_relu,
+    log,
+    multiply,
+    negative,
+    power,
+    relu,
+    relu6,
+    sigmoid,
+    sqrt,
+    subtract,
+    tanh,
+)
+from .reduce import argmax, max, mean, sum
+from .shape_ops import astype, flatten, getitem, reshape, to_device, transpose
+
+__all__ = [
+    "abs",
+    "add",
+    "argmax",
+    "astype",
+    "compare",
+    "divide",
+    "exp",
+    "flatten",
+    "getitem",
+    "leaky_relu",
+    "log",
+    "max",
+    "mean",
+    "multiply",
+    "negative",
+    "power",
+    "relu",
+    "relu6",
+    "reshape",
+    "sigmoid",
+    "sqrt",
+    "subtract",
+    "sum",
+    "tanh",
+    "to_device",
+    "transpose",
+]

@@ -1,0 +1,172 @@
+"""Elementwise functions, arithmetic with broadcasting, comparisons."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+from .. import _core
+from ..autograd import record
+from ..tensor import Tensor, as_tensor
+
+
+def _unary(x, forward, gradient) -> Tensor:
+    x = as_tensor(x)
+    data = x._data
+    y = forward(data)
+    return record(y, (x,), lambda dy: (gradient(data, y, dy),))
+
+
+def exp(x) -> Tensor:
+    """e**x, elementwise."""
+    return _unary(x, _core.exp, _core.exp_gradient)
+
+
+def log(x) -> Tensor:
+    """Natural logarithm, elementwise: NaN below 0, -inf at 0."""
+    return _unary(x, _core.log, _core.log_gradient)
+
+
+def sqrt(x) -> Tensor:
+    """Square root, elementwise: NaN below 0."""
+    return _unary(x, _core.sqrt, _core.sqrt_gradient)
+
+
+def abs(x) -> Tensor:
+    """Absolute value; its gradient at 0 is 0."""
+    return _unary(x, _core.abs, _core.abs_gradient)
+
+
+def negative(x) -> Tensor:
+    """-x."""
+    return _unary(x, _core.negative, _core.negative_gradient)
+
+
+def relu(x) -> Tensor:
+    """max(x, 0). NaN passes; the gradient at 0 is 0."""
+    return _unary(x, _core.relu, _core.relu_gradient)
+
+
+def relu6(x) -> Tensor:
+    """min(max(x, 0), 6). NaN passes; the gradient at 0 and at 6 is 0."""
+    return _unary(x, _core.relu6, _core.relu6_gradient)
+
+
+def leaky_relu(x, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else negative_slope * x."""
+    x = as_tensor(x)
+    data = x._data
+    y = _core.leaky_relu(data, negative_slope)
+    return record(y, (x,), lambda dy: (_core.leaky_relu_gradient(data, y, dy, negative_slope),))
+
+
+def tanh(x) -> Tensor:
+    """Hyperbolic tangent, elementwise."""
+    return _unary(x, _core.tanh, _core.tanh_gradient)
+
+
+def sigmoid(x) -> Tensor:
+    """1 / (1 + e**-x), elementwise, without overflow."""
+    return _unary(x, _core.sigmoid, _core.sigmoid_gradient)
+
+
+def _operands(op: str, a, b) -> tuple[Tensor, Tensor]:
+    """Both as tensors; a Python number takes the other's dtype."""
+    if isinstance(a, Tensor) and isinstance(b, numbers.Number):
+        return a, _like(op, b, a)
+    if isinstance(b, Tensor) and isinstance(a, numbers.Number):
+        return _like(op, a, b), b
+    return as_tensor(a), as_tensor(b)
+
+
+def _like(op: str, number, tensor: Tensor) -> Tensor:
+    dtype = tensor.dtype
+    if dtype.kind != "f" and (isinstance(number, float) and not number.is_integer()):
+        raise TypeError(f"[{op}] a {dtype} tensor needs an integer. Received: {number} (use astype).")
+    return Tensor(_core.full((), number, dtype))
+
+
+def add(a, b) -> Tensor:
+    """a + b with broadcasting."""
+    a, b = _operands("add", a, b)
+    shape_a, shape_b = a.shape, b.shape
+
+    def backward(dy):
+        return _core.sum_to_shape(dy, shape_a), _core.sum_to_shape(dy, shape_b)
+
+    return record(_core.add(a._data, b._data), (a, b), backward)
+
+
+def subtract(a, b) -> Tensor:
+    """a - b with broadcasting."""
+    a, b = _operands("subtract", a, b)
+    shape_a, shape_b, b_wanted = a.shape, b.shape, b.requires_grad
+
+    def backward(dy):
+        db = _core.sum_to_shape(_core.negative(dy), shape_b) if b_wanted else None
+        return _core.sum_to_shape(dy, shape_a), db
+
+    return record(_core.subtract(a._data, b._data), (a, b), backward)
+
+
+def multiply(a, b) -> Tensor:
+    """a * b with broadcasting."""
+    a, b = _operands("multiply", a, b)
+    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
+
+    def backward(dy):
+        return (
+            _core.sum_to_shape(_core.multiply(dy, v), u.shape) if a_wanted else None,
+            _core.sum_to_shape(_core.multiply(dy, u), v.shape) if b_wanted else None,
+        )
+
+    return record(_core.multiply(u, v), (a, b), backward)
+
+
+def divide(a, b) -> Tensor:
+    """a / b with broadcasting."""
+    a, b = _operands("divide", a, b)
+    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
+
+    def backward(dy):
+        da = _core.divide(dy, v)
+        db = None
+        if b_wanted:
+            db = _core.sum_to_shape(_core.negative(_core.divide(_core.multiply(da, u), v)), v.shape)
+        return _core.sum_to_shape(da, u.shape) if a_wanted else None, db
+
+    return record(_core.divide(u, v), (a, b), backward)
+
+
+def power(a, b) -> Tensor:
+    """a ** b with broadcasting. The gradient of b needs a > 0, as log(a) does."""
+    a, b = _operands("power", a, b)
+    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
+    y = _core.power(u, v)
+
+    def backward(dy):
+        da = db = None
+        if a_wanted:
+            one = _core.full((), 1.0, v.dtype)
+            slope = _core.multiply(v, _core.power(u, _core.subtract(v, one)))
+            da = _core.sum_to_shape(_core.multiply(dy, slope), u.shape)
+        if b_wanted:
+            db = _core.sum_to_shape(_core.multiply(dy, _core.multiply(y, _core.log(u))), v.shape)
+        return da, db
+
+    return record(y, (a, b), backward)
+
+
+_COMPARISONS = {
+    name: getattr(_core, name) for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+}
+
+
+def compare(name: str, a, b) -> Tensor:
+    """bool tensor of a <name> b with broadcasting; NaN compares unequal. Mixed dtypes compare by value."""
+    a = as_tensor(a)
+    if isinstance(b, numbers.Number):
+        exact = np.int64 if isinstance(b, numbers.Integral) else np.float64
+        b = Tensor(_core.full((), b, a.dtype if a.dtype.kind == "f" else np.dtype(exact)))
+    return Tensor(_COMPARISONS[name](a._data, as_tensor(b)._data))

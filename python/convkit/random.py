@@ -1,0 +1,60 @@
+"""The generator: one (seed, offset) pair per process; each draw takes a range of the Philox counter space."""
+
+from __future__ import annotations
+
+import operator
+import threading
+
+from . import _core
+from .dtypes import as_dtype, float32
+from .tensor import Tensor
+
+_lock = threading.Lock()
+_state = (0, 0)
+
+
+def manual_seed(seed: int) -> None:
+    """Restarts the generator. The same seed gives the same draws on every device and for any thread count."""
+    set_rng_state((operator.index(seed) % 2**64, 0))
+
+
+def get_rng_state() -> tuple[int, int]:
+    """(seed, offset), to be handed to :func:`set_rng_state`."""
+    return _state
+
+
+def set_rng_state(state: tuple[int, int]) -> None:
+    """Continues from a state of :func:`get_rng_state`."""
+    global _state
+    seed, offset = state
+    with _lock:
+        _state = (int(seed), int(offset))
+
+
+def next_key(count: int) -> tuple[int, int]:
+    """(seed, offset) for a draw of ``count`` elements; the next draw starts behind it."""
+    global _state
+    with _lock:
+        seed, offset = _state
+        _state = (seed, offset + (count + 3) // 4 * 4)  # whole counters of four words
+    return seed, offset
+
+
+def _draw(function, shape, first, second, dtype):
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    dtype = as_dtype("rand", dtype)
+    count = 1
+    for size in shape:
+        count *= max(size, 0)
+    return Tensor(function(shape, *next_key(count), first, second, dtype))
+
+
+def rand(*shape, dtype=float32) -> Tensor:
+    """Uniform in [0, 1)."""
+    return _draw(_core.random_uniform, shape, 0.0, 1.0, dtype)
+
+
+def randn(*shape, dtype=float32) -> Tensor:
+    """Standard normal."""
+    return _draw(_core.random_normal, shape, 0.0, 1.0, dtype)
