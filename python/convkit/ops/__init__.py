@@ -20,32 +20,3 @@ from .pointwise import (
 )
 from .reduce import argmax, max, mean, sum
 from .shape_ops import astype, flatten, getitem, reshape, to_device, transpose
-
-__all__ = [
-    "abs",
-    "add",
-    "argmax",
-    "astype",
-    "compare",
-    "divide",
-    "exp",
-    "flatten",
-    "getitem",
-    "leaky_relu",
-    "log",
-    "max",
-    "mean",
-    "multiply",
-    "negative",
-    "power",
-    "relu",
-    "relu6",
-    "reshape",
-    "sigmoid",
-    "sqrt",
-    "subtract",
-    "sum",
-    "tanh",
-    "to_device",
-    "transpose",
-]
