@@ -31,15 +31,16 @@ def read_image(path, size, channels=3):
 
 
 class ImageFolder:
-    """A data set of `directory/<class>/<image file>`; item i is (image uint8 [H,W,3], class number).
+    """A data set of `directory/<class>/<image file>`; item i is (image uint8 [H,W,channels], class number).
 
     size: int or (height, width) every image is resized to.
     classes: class names in the order of their numbers; by default the subfolders' names in sorted order.
+    channels: 3 for RGB, 1 for luminance.
     Files are taken in sorted order, class by class. Raises FileNotFoundError for a missing folder, ValueError when a
     class or every image is missing, ImportError without Pillow.
     """
 
-    def __init__(self, directory, size, classes=None):
+    def __init__(self, directory, size, classes=None, *, channels=3):
         directory = Path(directory)
         if not directory.is_dir():
             raise FileNotFoundError(f"[data.ImageFolder] the folder must exist. Received: {str(directory)!r}.")
@@ -49,7 +50,7 @@ class ImageFolder:
             raise ValueError(
                 f"[data.ImageFolder] every class needs its subfolder. Received: {str(directory)!r} without {missing}."
             )
-        self.size = size
+        self.size, self.channels = size, channels
         self.files = [
             (path, number)
             for number, name in enumerate(self.classes)
@@ -66,4 +67,4 @@ class ImageFolder:
 
     def __getitem__(self, index):
         path, number = self.files[index]
-        return read_image(path, self.size), number
+        return read_image(path, self.size, self.channels), number

@@ -33,14 +33,14 @@ def _is_pair(data):
     return isinstance(data, tuple) or all(hasattr(part, "shape") for part in data)
 
 
-def _as_inputs(x):
+def as_inputs(x):
     """Batch of images as C-contiguous float32; bytes are taken as fractions of 255."""
     if x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32, order="C")
     return np.ascontiguousarray(x, np.float32)
 
 
-def _as_labels(y):
+def as_labels(y):
     """Class numbers as int64; targets of another kind (probabilities, values) as float32."""
     return np.ascontiguousarray(y, np.float32 if y.dtype.kind == "f" else np.int64)
 
@@ -116,7 +116,7 @@ class DataLoader:
 
     def _batch(self, epoch, indices):
         if isinstance(self.data, _Pair) and self.transform is None:
-            return _as_inputs(self.data.x[indices]), _as_labels(self.data.y[indices])
+            return as_inputs(self.data.x[indices]), as_labels(self.data.y[indices])
         images, labels = zip(*(self._item(epoch, int(index)) for index in indices))
         try:
             stacked = np.stack(images)
@@ -125,7 +125,7 @@ class DataLoader:
             raise ValueError(
                 f"[data.DataLoader] the images of a batch must have one shape. Received: {shapes}."
             ) from error
-        return _as_inputs(stacked), _as_labels(np.asarray(labels))
+        return as_inputs(stacked), as_labels(np.asarray(labels))
 
     def _item(self, epoch, index):
         image, label = self.data[index]
