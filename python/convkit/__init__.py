@@ -7,7 +7,7 @@
 [[1.0, 0.0]]
 """
 
-from . import cuda
+from . import cuda, data
 from .autograd import no_grad
 from .config import (
     __version__,

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .download import fetch
 from .formats import parse_cifar10, read_cifar10_archive, read_idx
 
 
@@ -113,6 +112,8 @@ def _locate(dataset, directory, layouts):
         raise FileNotFoundError(
             f"[data.{dataset.name}] the folder must hold {wanted}. Received: directory={str(directory)!r}."
         )
+    from .download import fetch  # urllib and ssl take longer to import than all of convkit
+
     folder = _cache() / dataset.name
     for name in published:
         if (folder / name).exists():
