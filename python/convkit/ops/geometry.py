@@ -1,4 +1,4 @@
-"""The forms in which users give window geometry, brought to one: pairs (h, w) and paddings (top, bottom, left, right)."""
+"""Window geometry as users write it, brought to one form: pairs (h, w) and paddings (top, bottom, left, right)."""
 
 from __future__ import annotations
 
