@@ -60,6 +60,7 @@ Tensor from_numpy(const py::array& array, bool share) {
              Shape(array.strides(), array.strides() + array.ndim()), ".");
     auto* owner = new py::array(array);
     auto release = [owner] {  // the last tensor may go in a thread without the GIL
+        if (!Py_IsInitialized()) return;
         py::gil_scoped_acquire gil;
         delete owner;
     };

@@ -15,6 +15,7 @@ using NoGil = py::call_guard<py::gil_scoped_release>;
 
 void bind_tensor(py::module_& m);       // bind_tensor.cpp: Tensor, numpy and buffer protocol
 void bind_tensor_base(py::module_& m);  // bind_tensor_base.cpp: what convkit.Tensor derives from
+void bind_dlpack(py::module_& m);       // bind_dlpack.cpp: sharing memory with other libraries
 void bind_config(py::module_& m);       // bind_config.cpp: ISA, threads, build facts
 void bind_pointwise(py::module_& m);    // bind_ops.cpp: unary, binary, comparisons, reductions, shape ops, random
 

@@ -88,6 +88,21 @@ class Tensor(_core.TensorBase):
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """A DLPack capsule that shares the memory (``copy=True``: of a copy)."""
+        if stream is not None:
+            raise BufferError(f"[dlpack] CPU memory takes stream=None. Received: {stream!r}.")
+        if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
+            raise BufferError(f"[dlpack] the tensor is on {self.device}. Received: dl_device={dl_device!r}.")
+        data = tensor(self)._data if copy else self._data
+        return _core.to_dlpack(data, max_version is not None and max_version[0] >= 1)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # kDLCPU
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.to("cpu").numpy().copy(), self.requires_grad)
+
     def tolist(self):
         return self.numpy().tolist()
 
@@ -260,6 +275,22 @@ def from_numpy(array, copy: bool = True) -> Tensor:
     if copy:
         return tensor(array)
     return Tensor(_core.from_numpy(array, True))
+
+
+def from_dlpack(x) -> Tensor:
+    """A tensor that shares the memory of ``x``, any object with ``__dlpack__`` in row-major CPU memory."""
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"[from_dlpack] needs an object with __dlpack__. Received: {type(x).__name__}.")
+    try:
+        capsule = x.__dlpack__(max_version=(1, 0))
+    except TypeError:  # a producer older than DLPack 1.0
+        capsule = x.__dlpack__()
+    return Tensor(_core.from_dlpack(capsule))
+
+
+def _rebuild(cls, array, requires_grad) -> Tensor:
+    """Unpickling and deepcopy."""
+    return cls(_core.from_numpy(array, False), requires_grad)
 
 
 from . import autograd, ops  # noqa: E402  (ops make Tensors)

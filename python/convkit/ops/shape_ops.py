@@ -65,25 +65,25 @@ def _parse_index(shape, index):
         raise IndexError(f"[getitem] too many indices. Received: {index} for shape {shape}.")
     if not any(entry is Ellipsis for entry in index):
         index = (*index, Ellipsis)
+    gap = next(i for i, entry in enumerate(index) if entry is Ellipsis)
+    index = index[:gap] + (slice(None),) * (len(shape) - used) + index[gap + 1 :]
     start, step, size, result = [], [], [], []
     for entry in index:
-        axis = len(start)
         if entry is None:
             result.append(1)
-        elif entry is Ellipsis:
-            for length in shape[axis : len(shape) - used + axis]:
-                start.append(0), step.append(1), size.append(length), result.append(length)
-        elif isinstance(entry, slice):
-            first, stop, stride = entry.indices(shape[axis])
+            continue
+        length = shape[len(start)]
+        if isinstance(entry, slice):
+            first, stop, stride = entry.indices(length)
             if stride < 1:
                 raise ValueError(f"[getitem] slices need a positive step. Received: {entry}.")
             count = max(0, math.ceil((stop - first) / stride))
-            start.append(first), step.append(stride), size.append(count), result.append(count)
-            used -= 1
+            result.append(count)
         else:
-            position = _position(entry, shape[axis])
-            start.append(position), step.append(1), size.append(1)
-            used -= 1
+            first, stride, count = _position(entry, length), 1, 1
+        start.append(first)
+        step.append(stride)
+        size.append(count)
     return start, step, size, result
 
 

@@ -1,0 +1,279 @@
+"""Creation, facts, indexing, comparison and conversion of tensors."""
+
+import numpy as np
+import pytest
+
+import convkit as ck
+
+
+@pytest.mark.parametrize(
+    "data, dtype",
+    [
+        (1.5, np.float32),
+        ([1.0, 2.0], np.float32),
+        (3, np.int64),
+        ([1, 2], np.int64),
+        ([True, False], np.bool_),
+        (np.zeros(2, np.float64), np.float64),
+        (np.zeros(2, np.float32), np.float32),
+        (np.zeros(2, np.uint8), np.uint8),
+        (np.zeros(2, np.int16), np.int64),
+        (np.zeros(2, np.uint32), np.int64),
+        (np.float64(1), np.float64),
+        ([], np.float32),
+    ],
+)
+def test_dtype_of_new_tensors(data, dtype):
+    t = ck.tensor(data)
+    assert t.dtype == dtype
+    assert np.array_equal(t.numpy(), np.asarray(data))
+
+
+@pytest.mark.parametrize("data", [np.zeros(2, np.float16), np.zeros(2, np.complex64), np.array(["a"]), "text", [None]])
+def test_unsupported_data_is_a_type_error(data):
+    with pytest.raises(TypeError, match=r"^\[(tensor|from_numpy)\] "):
+        ck.tensor(data)
+
+
+def test_ragged_lists_are_refused():
+    with pytest.raises(ValueError, match=r"\[tensor\] nested lists must have equal lengths"):
+        ck.tensor([[1.0], [1.0, 2.0]])
+
+
+def test_tensor_copies():
+    a = np.ones(3, np.float32)
+    t = ck.tensor(a)
+    a[0] = 5
+    assert t.tolist() == [1, 1, 1]
+    u = ck.tensor(t)
+    u.copy_([2.0, 2.0, 2.0])
+    assert t.tolist() == [1, 1, 1]
+
+
+def test_dtype_names_equal_numpys():
+    assert ck.float32 == np.float32 and ck.uint8 == np.uint8 and ck.float32 == "float32"
+    assert ck.bfloat16 != ck.float32
+    with pytest.raises(TypeError, match="bfloat16 tensors live on CUDA only"):
+        ck.zeros(2).astype(ck.bfloat16)
+
+
+def test_creation():
+    assert ck.zeros(2, 3).shape == ck.zeros((2, 3)).shape == (2, 3)
+    assert ck.ones(2).tolist() == [1, 1] and ck.full((2,), 7).dtype == np.int64
+    assert ck.full((2,), 7.0).dtype == np.float32 and ck.full((), True).dtype == np.bool_
+    assert ck.arange(5).tolist() == [0, 1, 2, 3, 4] and ck.arange(1.0, 2.0, 0.25).tolist() == [1.0, 1.25, 1.5, 1.75]
+    assert ck.arange(3, 0, -1).tolist() == [3, 2, 1] and ck.arange(3, 1).shape == (0,)
+
+
+def test_scalars_take_the_dtype_of_the_tensor():
+    assert (ck.zeros(2, dtype=ck.float64) + 1.5).dtype == np.float64
+    assert (1 - ck.zeros(2)).dtype == np.float32
+    assert (ck.arange(3) * 2 + 1).tolist() == [1, 3, 5]
+    with pytest.raises(TypeError, match="needs an integer"):
+        ck.arange(3) + 0.5
+
+
+def test_mixed_dtypes_are_refused():
+    with pytest.raises(TypeError, match="one dtype .use astype.. Received: float32 and float64"):
+        ck.zeros(2) + ck.zeros(2, dtype=ck.float64)
+
+
+def test_shapes_that_do_not_broadcast():
+    with pytest.raises(ValueError, match=r"\[add\] shapes must broadcast.*Received: \[2,3\] and \[2,4\]"):
+        ck.zeros(2, 3) + ck.zeros(2, 4)
+
+
+def test_comparisons_give_bool():
+    a = ck.tensor([1.0, float("nan"), 3.0])
+    assert (a > 1).tolist() == [False, False, True]
+    assert (a != a).tolist() == [False, True, False]
+    assert (ck.tensor([1, 2, 3]) == np.array([1, 5, 3])).tolist() == [True, False, True]
+    assert (ck.tensor(np.array([250], np.uint8)) < 300).tolist() == [True]
+    assert (ck.arange(3) > 0.5).tolist() == [False, True, True]
+    assert (ck.arange(3) == ck.tensor([0.0, 1.5, 2.0])).tolist() == [True, False, True]
+
+
+def test_numpy_on_the_left_of_a_tensor():
+    a = np.ones((2, 2), np.float32)
+    result = a + ck.ones(2, 2)
+    assert isinstance(result, ck.Tensor) and result.tolist() == [[2, 2], [2, 2]]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        slice(None),
+        slice(1, None, 2),
+        slice(-3, -1),
+        slice(5, 2),
+        (0, 1),
+        (slice(None), 2),
+        (Ellipsis, 1),
+        (0, Ellipsis, slice(None, None, 3)),
+        None,
+        (None, 1, None, Ellipsis, None),
+        (slice(1, 3), slice(0, 100), 3),
+        Ellipsis,
+        (),
+        np.int64(2),
+    ],
+)
+def test_indexing_follows_numpy(index):
+    a = np.arange(4 * 5 * 7, dtype=np.float32).reshape(4, 5, 7)
+    got = ck.tensor(a)[index]
+    assert got.shape == a[index].shape
+    assert np.array_equal(got.numpy(), a[index])
+
+
+@pytest.mark.parametrize(
+    "index, error",
+    [
+        (4, IndexError),
+        ((0, 0, 0, 0), IndexError),
+        ((Ellipsis, Ellipsis), IndexError),
+        (slice(None, None, -1), ValueError),
+        ([0, 1], TypeError),
+        (1.0, TypeError),
+        (True, TypeError),
+    ],
+)
+def test_refused_indices(index, error):
+    with pytest.raises(error, match=r"^\[getitem\] .*Received: "):
+        ck.zeros(4, 5, 7)[index]
+
+
+def test_items_cannot_be_assigned():
+    with pytest.raises(TypeError):
+        ck.zeros(3)[0] = 1.0
+
+
+def test_reshape_and_transpose():
+    a = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    t = ck.tensor(a)
+    assert t.reshape(4, -1).shape == t.reshape((4, 6)).shape == (4, 6)
+    assert t.reshape(-1).shape == (24,)
+    assert np.array_equal(t.T.numpy(), a.T)
+    assert np.array_equal(t.transpose(1, 0, 2).numpy(), a.transpose(1, 0, 2))
+    assert np.array_equal(t.transpose((2, 0, 1)).numpy(), a.transpose(2, 0, 1))
+    assert np.array_equal(t.transpose(-1, 0, 1).numpy(), a.transpose(-1, 0, 1))
+    with pytest.raises(ValueError, match="number of elements must stay the same"):
+        t.reshape(5, 5)
+    with pytest.raises(ValueError, match="-1 must stand for a whole size"):
+        t.reshape(5, -1)
+    with pytest.raises(ValueError, match="must be a permutation"):
+        t.transpose(0, 0, 1)
+
+
+def test_reductions_follow_numpy():
+    a = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
+    t = ck.tensor(a)
+    for axis in (None, 0, 1, -1, (0, 1), (0, 2), (1, 2), (0, 1, 2), ()):
+        for keepdims in (False, True):
+            got = t.sum(axis, keepdims).numpy()
+            want = a.astype(np.float64).sum(axis=axis, keepdims=keepdims)
+            assert got.shape == want.shape
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(t.mean(axis, keepdims).numpy(), a.mean(axis=axis, keepdims=keepdims), atol=1e-6)
+            assert np.array_equal(t.max(axis, keepdims).numpy(), a.max(axis=axis, keepdims=keepdims))
+    for axis in (None, 0, 1, 2, -1):
+        assert np.array_equal(t.argmax(axis).numpy(), a.argmax(axis=axis))
+    with pytest.raises(ValueError, match=r"\[sum\] axis must be in \[-3,3\). Received: axis=3"):
+        t.sum(3)
+    with pytest.raises(ValueError, match="maximum of no elements"):
+        ck.zeros(0, 3).max(axis=0)
+    assert ck.zeros(0, 3).sum(axis=0).tolist() == [0, 0, 0]
+    assert ck.tensor([1, 5, 2]).argmax().item() == 1
+
+
+def test_astype():
+    t = ck.tensor([1.7, -2.7, float("nan")])
+    assert t.astype(ck.int64).tolist()[:2] == [1, -2]
+    assert t.astype(bool).tolist() == [True, True, True]
+    assert ck.tensor([0, 3]).astype(np.float64).dtype == np.float64
+    with pytest.raises(TypeError, match=r"\[astype\] dtype must be"):
+        t.astype("float16")
+
+
+def test_item_and_python_numbers():
+    assert ck.tensor(2.5).item() == 2.5 and float(ck.tensor([2.5])) == 2.5 and int(ck.tensor(3)) == 3
+    assert bool(ck.tensor(1.0)) and isinstance(ck.tensor(3).item(), int)
+    with pytest.raises(ValueError, match=r"\[item\] needs a tensor of one element. Received: shape \[2\]"):
+        ck.zeros(2).item()
+
+
+def test_sizes_that_overflow_or_are_negative_are_refused():
+    with pytest.raises(ValueError, match="more than 2\\^60 elements"):
+        ck.zeros(2**31, 2**31, 4)
+    with pytest.raises(ValueError, match="sizes must not be negative"):
+        ck.zeros(-1)
+    with pytest.raises(ValueError, match="not enough memory for"):
+        ck.zeros(2**45)
+    with pytest.raises(ValueError, match="at most 8 axes"):
+        ck.zeros((1,) * 9)
+    assert ck.zeros(0, 2**40).shape == (0, 2**40)
+
+
+def test_copy_needs_equal_shapes_and_dtypes():
+    t = ck.zeros(2, 2)
+    t.copy_(np.ones((2, 2), np.float32))
+    assert t.tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(ValueError, match=r"\[copy_\] the source must have shape"):
+        t.copy_(ck.zeros(4))
+    with pytest.raises(TypeError, match="one dtype"):
+        t.copy_(ck.zeros(2, 2, dtype=ck.float64))
+
+
+def test_devices():
+    t = ck.zeros(2)
+    assert t.device == "cpu" and t.to("cpu") is t
+    with pytest.raises(ValueError, match=r'\[to\] device must be "cpu", "cuda" or "cuda:N"'):
+        t.to("gpu")
+    if not ck.cuda.is_available():
+        with pytest.raises(RuntimeError) as error:
+            t.to("cuda")
+        assert ck.cuda.unavailable_reason() in str(error.value)
+
+
+def test_random_draws_are_reproducible_and_independent_of_threads():
+    def draw(threads):
+        ck.set_num_threads(threads)
+        ck.manual_seed(7)
+        return ck.rand(10_007).numpy().copy(), ck.randn(333, 31).numpy().copy()
+
+    before = ck.get_num_threads()
+    try:
+        one, many = draw(1), draw(3)
+    finally:
+        ck.set_num_threads(before)
+    assert np.array_equal(one[0], many[0]) and np.array_equal(one[1], many[1])
+    uniform, normal = one
+    assert uniform.min() >= 0 and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.02
+    assert abs(normal.mean()) < 0.05 and abs(normal.std() - 1) < 0.05
+    state = ck.get_rng_state()
+    a = ck.rand(5)
+    ck.set_rng_state(state)
+    assert ck.rand(5).tolist() == a.tolist() != ck.rand(5).tolist()
+
+
+def test_philox_matches_the_published_vectors():
+    # Random123's kat_vectors, philox4x32 with 10 rounds: key 0, counter 0.
+    words = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    ck.manual_seed(0)
+    assert ck.rand(4).tolist() == [(w >> 8) / 2**24 for w in words]
+
+
+def test_repr_is_short_and_shows_the_dtype():
+    assert repr(ck.tensor([1, 2])) == "tensor([1, 2], dtype=int64)"
+    assert len(repr(ck.zeros(1000, 1000))) < 2000
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="at least 1"):
+        ck.set_num_threads(0)
+    with pytest.raises(ValueError, match="must not be negative"):
+        ck.set_workspace_limit(-1)
+    with pytest.raises(ValueError, match='must be "fast" or "precise"'):
+        ck.set_precision("exact")
+    assert "ISA active" in ck.show_config()
