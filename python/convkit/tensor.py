@@ -110,6 +110,9 @@ class Tensor(_core.TensorBase):
         """The same memory, without a graph."""
         return Tensor(self._data)
 
+    def __reduce__(self):  # copy.deepcopy and pickle: values without graph and gradient
+        return _restore, (type(self), self.numpy().copy(), self.requires_grad)
+
     def copy_(self, other) -> Tensor:
         """Overwrites the elements in place; shapes and dtypes must agree. Not recorded."""
         _core.copy_into(self._data, as_tensor(other)._data)
@@ -248,6 +251,12 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
         array = array.astype(np.int64)
     result = Tensor(_core.from_numpy(array, False)).to(device)
     result.requires_grad = requires_grad
+    return result
+
+
+def _restore(kind, array, requires_grad: bool) -> Tensor:
+    result = kind.__new__(kind)
+    Tensor.__init__(result, _core.from_numpy(array, False), requires_grad)
     return result
 
 

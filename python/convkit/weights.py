@@ -103,6 +103,17 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
     return tensors, metadata
 
 
+def read_json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
+    """The JSON value of type `kind` under `key` of a file's metadata; None when it is absent or null."""
+    try:
+        value = json.loads(metadata.get(key, "null"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"[weights.load] metadata {key!r} is not JSON: {error}") from None
+    if value is not None and not isinstance(value, kind):
+        raise ValueError(f"[weights.load] metadata {key!r} is not a JSON {kind.__name__}. Received: {value!r}.")
+    return value
+
+
 def _split(data: np.ndarray) -> tuple[dict, np.ndarray]:
     """(parsed header, the bytes behind it)."""
     if len(data) < 8:

@@ -1,0 +1,188 @@
+"""The table of a model: layers, output shapes, parameters, memory, and what strided windows leave unread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ..autograd import no_grad
+from ..creation import zeros
+from ..dtypes import float32
+from ..tensor import Tensor
+from . import containers, layers
+from .module import Module
+
+
+@dataclass
+class Row:
+    """One line of the table. `layer` reads "Conv2d + ReLU" where the activation belongs to the layer before it."""
+
+    name: str
+    layer: str
+    output_shape: tuple[int, ...]  # without N
+    params: int  # parameters and moving statistics; 0 where an earlier row counted them
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} ({self.layer})" if self.name else self.layer
+
+
+@dataclass(repr=False)
+class Summary:
+    """What `Module.summary` returns; its str is the table. Sizes in bytes; activations are those of one image."""
+
+    rows: list[Row] = field(default_factory=list)
+    total_params: int = 0
+    trainable_params: int = 0
+    parameter_bytes: int = 0
+    activation_bytes: int = 0
+    unread: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [("Layer (type)", "Output shape", "Params")]
+        for row in self.rows:
+            shape = ", ".join(map(str, (None, *row.output_shape)))
+            lines.append((row.title, f"({shape})", f"{row.params:,}"))
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        text = [f"{name:<{widths[0]}}   {shape:<{widths[1]}}   {params:>{widths[2]}}" for name, shape, params in lines]
+        rule = "=" * len(text[0])
+        totals = [
+            f"Total params: {self.total_params:,}",
+            f"Trainable params: {self.trainable_params:,}",
+            f"Non-trainable params: {self.total_params - self.trainable_params:,}",
+            f"Memory: parameters {_mib(self.parameter_bytes)}, activations {_mib(self.activation_bytes)} per image",
+        ]
+        return "\n".join([text[0], rule, *text[1:], rule, *totals, *self.unread])
+
+    __repr__ = __str__
+
+
+def summarize(model: Module, input_shape: tuple[int, ...]) -> Summary:
+    """Run `model` once, in evaluation mode, on zeros of [1, *input_shape], and write down what its layers return.
+
+    Rows are the modules without children, and those that hold parameters of their own, in the order they finish.
+    """
+    if not input_shape or not all(isinstance(size, int) and size > 0 for size in input_shape):
+        raise ValueError(f"[summary] input_shape is the shape of one input, without N. Received: {input_shape!r}.")
+    recorder = _Recorder()
+    first = next(model.parameters(), None)
+    x = zeros((1, *input_shape), dtype=float32 if first is None else first.dtype)
+    x = x if first is None else x.to(first.device)
+    with no_grad(), _evaluating(model), _hooked(model, recorder):
+        model(x)
+    summary = recorder.summary
+    for value, trainable in _counted(model):
+        size = math.prod(value.shape)
+        summary.total_params += size
+        summary.trainable_params += size if trainable else 0
+        summary.parameter_bytes += size * value.dtype.itemsize
+    return summary
+
+
+def _counted(module: Module) -> Iterator[tuple[Tensor, bool]]:
+    """(tensor, trainable) of all that the table counts: parameters and moving statistics, not num_batches_tracked."""
+    yield from ((value, value.requires_grad) for value in module.parameters())
+    yield from ((value, False) for value in module.buffers() if value.dtype.kind == "f")
+
+
+class _Recorder:
+    """Turns the calls of the layers into rows."""
+
+    def __init__(self):
+        self.summary = Summary()
+        self._seen: set[int] = set()  # tensors counted in a row
+        self._last = None  # (module, output) of the newest row
+
+    def __call__(self, name: str, module: Module, args: tuple, out) -> None:
+        x, out = args[0] if args else None, out[0] if isinstance(out, tuple) else out
+        if self._last is not None and x is self._last[1] and containers.fusable(self._last[0], module):
+            self.summary.rows[-1].layer += f" + {type(module).__name__}"
+        else:
+            row = Row(name, type(module).__name__, tuple(out.shape[1:]), self._new_params(module))
+            self.summary.rows.append(row)
+            self.summary.activation_bytes += math.prod(row.output_shape) * out.dtype.itemsize
+            if isinstance(module, layers.Conv2d | layers.MaxPool2d | layers.AvgPool2d) and x is not None:
+                self.summary.unread += _unread(row.title, module, x.shape, out.shape)
+        self._last = (module, out)
+
+    def _new_params(self, module: Module) -> int:
+        own = [value for value, _ in _counted(module) if id(value) not in self._seen]
+        self._seen.update(map(id, own))
+        return sum(math.prod(value.shape) for value in own)
+
+
+@contextmanager
+def _evaluating(model: Module):
+    """Evaluation mode, and back to each module's own mode."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def _hooked(model: Module, recorder: _Recorder):
+    """Every module that makes a row reports its calls to `recorder`."""
+
+    def report(name):
+        return lambda module, args, out: recorder(name, module, args, out)
+
+    handles = [
+        module.register_forward_hook(report(name))
+        for name, module in model.named_modules()
+        if not any(module.children()) or any(isinstance(value, Tensor) for value in vars(module).values())
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _unread(label: str, layer: Module, input_shape, output_shape) -> list[str]:
+    """A sentence when no window of `layer` reads some rows or columns of its input [N,H,W,C]; else nothing."""
+    parts = []
+    for axis, word in ((0, "row"), (1, "column")):
+        size, count = input_shape[axis + 1], output_shape[axis + 1]
+        window, dilation = _on_axis(layer.kernel_size, axis), _on_axis(getattr(layer, "dilation", 1), axis)
+        stride = _on_axis(layer.kernel_size if layer.stride is None else layer.stride, axis)
+        reach = (count - 1) * stride + dilation * (window - 1) + 1
+        start = -_pad_before(layer.padding, axis, reach - size)
+        read = {start + place * stride + tap * dilation for place in range(count) for tap in range(window)}
+        missed = [line for line in range(size) if line not in read]
+        if missed:
+            parts.append(_lines(word, missed, size))
+    if not parts:
+        return []
+    return [f"{label} leaves {' and '.join(parts)} of its {input_shape[1]}x{input_shape[2]} input unread."]
+
+
+def _on_axis(value, axis: int):
+    return value if isinstance(value, int) else value[axis]
+
+
+def _pad_before(padding, axis: int, missing: int) -> int:
+    """Rows (axis 0) or columns (axis 1) of padding before the input; `missing` is what "same" has to add in all."""
+    if padding == "same":
+        return max(missing, 0) // 2
+    if padding == "valid":
+        return 0
+    side = _on_axis(padding, axis)
+    return side if isinstance(side, int) else side[0]
+
+
+def _lines(word: str, lines: list[int], size: int) -> str:
+    if len(lines) == 1:
+        return f"{word} {lines[0]}"
+    if lines[-1] - lines[0] == len(lines) - 1:
+        return f"{word}s {lines[0]} to {lines[-1]}"
+    return f"{len(lines)} of {size} {word}s"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB"

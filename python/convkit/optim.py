@@ -1,0 +1,282 @@
+"""Optimizers and learning-rate schedules, with torch's update rules and formulas.
+
+An optimizer walks its groups of parameters in Python and hands each parameter to one core function, which updates the
+parameter and its state in place. A schedule is a pure function of the number of steps taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import _core
+from .creation import zeros
+from .tensor import Tensor, tensor
+
+
+class Optimizer:
+    """Base of the optimizers: groups of parameters with their options, and per-parameter state.
+
+    `params` is an iterable of tensors, or of dicts with "params" and any of the optimizer's options for that group.
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict[str, Any]):
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[int, dict[str, Any]] = {}  # by the parameter's number, counted through the groups
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"[{self._name}] there is no parameter to optimize.")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add `{"params": tensors, option: value, ...}`; options left out take the optimizer's defaults."""
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        unknown = group.keys() - self.defaults.keys() - {"params"}
+        if unknown:
+            raise ValueError(f"[{self._name}] a group takes {', '.join(self.defaults)}. Received: {sorted(unknown)}.")
+        held = {id(param) for other in self.param_groups for param in other["params"]}
+        for param in params:
+            if not isinstance(param, Tensor):
+                raise TypeError(f"[{self._name}] parameters are tensors. Received: {type(param).__name__}.")
+            if id(param) in held:
+                raise ValueError(f"[{self._name}] a parameter of shape {param.shape} is given twice.")
+            held.add(id(param))
+        group = {**self.defaults, **group, "params": params}
+        self._check(group)
+        self.param_groups.append(group)
+
+    def _check(self, group: dict[str, Any]) -> None:
+        for option in ("lr", "weight_decay", "momentum", "eps"):
+            if not group.get(option, 0) >= 0:
+                raise ValueError(f"[{self._name}] {option} must be at least 0. Received: {option}={group[option]}.")
+
+    def zero_grad(self) -> None:
+        """Drop the gradients: the next backward pass starts new ones."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                param.grad = None
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        number = 0
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    self._update(param, self.state.setdefault(number, {}), group)
+                number += 1
+
+    def _update(self, param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """`{"state": {number: {name: tensor or number}}, "param_groups": [...]}`; tensors are shared, not copied."""
+        groups, number = [], 0
+        for group in self.param_groups:
+            numbers = list(range(number, number + len(group["params"])))
+            groups.append({**group, "params": numbers})
+            number += len(numbers)
+        return {"state": {number: dict(state) for number, state in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the options and a copy of the state that an optimizer of the same parameters returned."""
+        groups, sizes = state_dict["param_groups"], [len(group["params"]) for group in self.param_groups]
+        if [len(group["params"]) for group in groups] != sizes:
+            received = [len(group["params"]) for group in groups]
+            raise ValueError(f"[{self._name}] the state is of groups of {received} parameters, not of {sizes}.")
+        params = [param for group in self.param_groups for param in group["params"]]
+        state = {
+            int(number): {name: self._own(name, value, params[int(number)]) for name, value in entry.items()}
+            for number, entry in state_dict["state"].items()
+        }
+        for group, loaded in zip(self.param_groups, groups):
+            group.update({option: loaded[option] for option in self.defaults if option in loaded})
+        self.state = state
+
+    def _own(self, name: str, value: Any, param: Tensor) -> Any:
+        """A copy of a loaded state entry: a number, or a tensor shaped like its parameter."""
+        if isinstance(value, int | float):
+            return value
+        if tuple(value.shape) != param.shape:
+            raise ValueError(f"[{self._name}] {name} has shape {tuple(value.shape)}, its parameter {param.shape}.")
+        return _zeros_like(param).copy_(tensor(value, dtype=param.dtype, device=param.device))
+
+
+class SGD(Optimizer):
+    """v = momentum v + g;  p = p - lr v  (with nesterov: p - lr (g + momentum v));  g includes weight_decay p."""
+
+    def __init__(self, params, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
+
+    def _check(self, group):
+        super()._check(group)
+        if group["nesterov"] and group["momentum"] == 0:
+            raise ValueError("[SGD] nesterov needs a momentum. Received: nesterov=True, momentum=0.")
+
+    def _update(self, param, state, group):
+        momentum, velocity, first = group["momentum"], None, False
+        if momentum:
+            first = "momentum_buffer" not in state
+            if first:
+                state["momentum_buffer"] = _zeros_like(param)
+            velocity = state["momentum_buffer"]._data
+        _core.sgd_step(
+            param._data,
+            param.grad._data,
+            velocity,
+            group["lr"],
+            momentum,
+            group["weight_decay"],
+            group["nesterov"],
+            first,
+        )
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015), bias-corrected; weight decay is added to the gradient (L2)."""
+
+    _decoupled = False
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+
+    def _check(self, group):
+        super()._check(group)
+        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
+            raise ValueError(f"[{self._name}] betas are two numbers in [0, 1). Received: betas={group['betas']}.")
+
+    def _update(self, param, state, group):
+        if not state:
+            state.update(step=0, exp_avg=_zeros_like(param), exp_avg_sq=_zeros_like(param))
+        state["step"] += 1
+        _core.adam_step(
+            param._data,
+            param.grad._data,
+            state["exp_avg"]._data,
+            state["exp_avg_sq"]._data,
+            group["lr"],
+            *group["betas"],
+            group["eps"],
+            group["weight_decay"],
+            self._decoupled,
+            state["step"],
+        )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p = p - lr weight_decay p before the step (Loshchilov and Hutter 2019)."""
+
+    _decoupled = True
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+class Schedule:
+    """Base of the schedules: `step()` after each batch (or epoch) sets every group's lr for the steps taken so far.
+
+    Creating one sets the lr of step 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, base_lrs: Iterable[float] | None = None):
+        self.optimizer = optimizer
+        self.base_lrs = [group["lr"] for group in optimizer.param_groups] if base_lrs is None else list(base_lrs)
+        self.steps = 0
+        self._apply()
+
+    def lr(self, base: float, steps: int) -> float:
+        """The learning rate after `steps` steps of a group that started with `base`."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        self.steps += 1
+        self._apply()
+
+    def get_last_lr(self) -> list[float]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        theirs, ours = len(state_dict["base_lrs"]), len(self.base_lrs)
+        if theirs != ours:
+            raise ValueError(f"[{type(self).__name__}] the state is of {theirs} groups, not of {ours}.")
+        self.steps, self.base_lrs = state_dict["steps"], list(state_dict["base_lrs"])
+        self._apply()
+
+    def _apply(self) -> None:
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs):
+            group["lr"] = self.lr(base, self.steps)
+
+
+class StepLR(Schedule):
+    """lr times `gamma` after every `step_size` steps."""
+
+    def __init__(self, optimizer, step_size, gamma=0.1):
+        _check_steps("StepLR", step_size=step_size)
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer)
+
+    def lr(self, base, steps):
+        return base * self.gamma ** (steps // self.step_size)
+
+
+class CosineAnnealingLR(Schedule):
+    """Half a cosine from lr down to `eta_min` in `T_max` steps (Loshchilov and Hutter 2017, without restarts)."""
+
+    def __init__(self, optimizer, T_max, eta_min=0.0):
+        _check_steps("CosineAnnealingLR", T_max=T_max)
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer)
+
+    def lr(self, base, steps):
+        return _cosine(base, self.eta_min, steps / self.T_max)
+
+
+class OneCycleLR(Schedule):
+    """Cosine from max_lr / 25 up to max_lr in the first `pct_start` of the steps, then down to max_lr / 250,000.
+
+    The 1cycle policy (Smith and Topin 2018) with torch's factors. `max_lr` is a number, or one for each group; a step
+    beyond `total_steps` is a ValueError.
+    """
+
+    def __init__(self, optimizer, max_lr, total_steps, pct_start=0.3):
+        _check_steps("OneCycleLR", total_steps=total_steps)
+        if not 0 <= pct_start <= 1:
+            raise ValueError(f"[OneCycleLR] pct_start is a share of the steps. Received: pct_start={pct_start}.")
+        groups = len(optimizer.param_groups)
+        peaks = [float(peak) for peak in max_lr] if isinstance(max_lr, list | tuple) else [float(max_lr)] * groups
+        if len(peaks) != groups:
+            raise ValueError(f"[OneCycleLR] max_lr needs one number for each of {groups} groups. Received: {max_lr}.")
+        self.total_steps, self.pct_start = total_steps, pct_start
+        super().__init__(optimizer, peaks)
+
+    def lr(self, base, steps):
+        if steps > self.total_steps:
+            raise ValueError(f"[OneCycleLR] the cycle ends after {self.total_steps} steps. Received: step {steps}.")
+        peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
+        if steps <= peak:
+            return _cosine(base / 25, base, steps / peak if peak > 0 else 1)
+        return _cosine(base, base / 25e4, (steps - peak) / (last - peak) if last > peak else 1)
+
+
+def _zeros_like(param: Tensor) -> Tensor:
+    return zeros(param.shape, dtype=param.dtype, device=param.device)
+
+
+def _check_steps(name: str, **steps: int) -> None:
+    for argument, value in steps.items():
+        if not (isinstance(value, int) and value > 0):
+            raise ValueError(f"[{name}] {argument} is a positive number of steps. Received: {argument}={value}.")
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    """From `start` at share 0 to `end` at share 1 along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
