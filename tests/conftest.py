@@ -1,0 +1,26 @@
+"""Fixtures of all tests. The ISA under test is the library's own choice: CONVKIT_ISA=avx2 pytest tests."""
+
+import os
+
+import pytest
+
+import convkit as ck
+
+
+def pytest_report_header(config):
+    return f"convkit: ISA {ck._core.active_isa()} of {', '.join(ck._core.available_isas())}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forced_isa():
+    """A forced ISA must be the one that runs: a silent fall-back would test nothing."""
+    forced = os.environ.get("CONVKIT_ISA")
+    assert forced in (None, "", ck._core.active_isa())
+
+
+@pytest.fixture
+def threads():
+    """set_num_threads, undone after the test."""
+    before = ck.get_num_threads()
+    yield ck.set_num_threads
+    ck.set_num_threads(before)
