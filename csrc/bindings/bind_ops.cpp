@@ -7,13 +7,13 @@ namespace {
 template <UnaryOp op>
 void bind_unary(py::module_& m, const std::string& name) {
     m.def(
-        name.c_str(), [](const Tensor& x, float slope) { return unary(op, x, slope); }, py::arg("x"),
-        py::arg("slope") = 0.01f, NoGil());
+        name.c_str(), [](const Tensor& x, double slope) { return unary(op, x, slope); }, py::arg("x"),
+        py::arg("slope") = 0.01, NoGil());
     m.def((name + "_gradient").c_str(),
-          [](const Tensor& x, const Tensor& y, const Tensor& dy, float slope) {
+          [](const Tensor& x, const Tensor& y, const Tensor& dy, double slope) {
               return unary_gradient(op, x, y, dy, slope);
           },
-          py::arg("x"), py::arg("y"), py::arg("dy"), py::arg("slope") = 0.01f, NoGil());
+          py::arg("x"), py::arg("y"), py::arg("dy"), py::arg("slope") = 0.01, NoGil());
 }
 
 template <BinaryOp op>

@@ -12,7 +12,7 @@ constexpr int kMaxDims = 8;
 enum class ActivationKind : uint8_t { none, relu, relu6, leaky_relu, tanh, sigmoid };
 struct Activation {
     ActivationKind kind = ActivationKind::none;
-    float slope = 0.01f;  // of leaky_relu for x < 0
+    double slope = 0.01;  // of leaky_relu for x < 0
 };
 
 // c[m,n] = op(a) op(b): a is [m,k] ([k,m] if trans_a), b is [k,n] ([n,k] if trans_b).

@@ -10,8 +10,8 @@
 namespace ck {
 
 // pointwise
-Tensor unary(UnaryOp op, const Tensor& x, float slope);
-Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, float slope);
+Tensor unary(UnaryOp op, const Tensor& x, double slope);
+Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, double slope);
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b);
 Tensor compare(CompareOp op, const Tensor& a, const Tensor& b);
 // (dz, dbias) of y[rows,C] = activation(z + bias); bias_wanted = false gives an empty dbias.

@@ -80,23 +80,23 @@ Activation parse_activation(const char* op, const std::string& name) {
                             "Received: '", name, "'."));
 }
 
-Tensor unary(UnaryOp op, const Tensor& x, float slope) {
+Tensor unary(UnaryOp op, const Tensor& x, double slope) {
     Tensor y = Tensor::empty(op_name(op), x.shape(), x.dtype(), x.device());
     visit_floating(op_name(op), x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        backend<T>(x.device()).unary(op, slope, x.numel(), x.data<T>(), y.data<T>());
+        backend<T>(x.device()).unary(op, T(slope), x.numel(), x.data<T>(), y.data<T>());
     });
     return y;
 }
 
-Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, float slope) {
+Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, double slope) {
     check_shape(op_name(op), "the gradient", dy, x.shape());
     check_same_dtype(op_name(op), x, dy);
     Tensor dx = Tensor::empty(op_name(op), x.shape(), x.dtype(), x.device());
     visit_floating(op_name(op), x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .unary_gradient(op, slope, x.numel(), x.data<T>(), y.data<T>(), dy.data<T>(), dx.data<T>());
+            .unary_gradient(op, T(slope), x.numel(), x.data<T>(), y.data<T>(), dy.data<T>(), dx.data<T>());
     });
     return dx;
 }

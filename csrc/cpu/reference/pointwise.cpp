@@ -5,13 +5,13 @@
 namespace ck::cpu::reference {
 
 template <class T>
-void unary(UnaryOp op, float slope, int64_t n, const T* x, T* y) {
-    for (int64_t i = 0; i < n; ++i) y[i] = unary_value<T>(op, T(slope), x[i]);
+void unary(UnaryOp op, T slope, int64_t n, const T* x, T* y) {
+    for (int64_t i = 0; i < n; ++i) y[i] = unary_value<T>(op, slope, x[i]);
 }
 
 template <class T>
-void unary_gradient(UnaryOp op, float slope, int64_t n, const T* x, const T* y, const T* dy, T* dx) {
-    for (int64_t i = 0; i < n; ++i) dx[i] = unary_gradient_value<T>(op, T(slope), x[i], y[i], dy[i]);
+void unary_gradient(UnaryOp op, T slope, int64_t n, const T* x, const T* y, const T* dy, T* dx) {
+    for (int64_t i = 0; i < n; ++i) dx[i] = unary_gradient_value<T>(op, slope, x[i], y[i], dy[i]);
 }
 
 namespace {
