@@ -66,6 +66,8 @@ def test_from_numpy_takes_what_it_cannot_share_as_a_copy_only():
     with pytest.raises(TypeError, match="dtype must be float32"):
         ck.from_numpy(np.zeros(2, np.int32), copy=False)
     assert ck.from_numpy(np.zeros(2, np.int32)).dtype == np.int64
+    with pytest.raises(TypeError, match="byte order"):
+        ck.from_numpy(np.zeros(2, ">f4"), copy=False)
 
 
 def test_misaligned_memory_cannot_be_shared():

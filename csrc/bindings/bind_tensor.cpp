@@ -4,6 +4,9 @@
 
 namespace ck::bindings {
 DType dtype_of(const py::dtype& dtype) {
+    const char order = dtype.byteorder();
+    CK_CHECK_TYPE(order == '=' || order == '|', "from_numpy",
+                  "the byte order must be the machine's. Received: ", py::cast<std::string>(py::str(dtype)), ".");
     switch (dtype.kind()) {
         case 'f':
             if (dtype.itemsize() == 4) return DType::float32;

@@ -1,6 +1,8 @@
 #include "core/allocator.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -9,12 +11,18 @@
 namespace ck {
 namespace {
 
-constexpr int64_t kAlignment = 64;                   // a cache line, and the widest vector
-constexpr int64_t kDefaultLimit = int64_t{1} << 30;  // 1 GiB: the activations of a ResNet step at batch 8
+constexpr int64_t kAlignment = 64;             // a cache line, and the widest vector
+constexpr int64_t kFloor = int64_t{64} << 20;  // always worth keeping: one layer's scratch
 
-// Size classes eight to the octave: at most 12.5% is wasted, and nearby shapes share blocks, so that a program that
-// sees many shapes holds few classes.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kCaching = false;  // a cached block would hide use-after-free, a rounded one an overflow
+#else
+constexpr bool kCaching = true;
+#endif
+
+// Size classes eight to the octave: at most 12.5% is wasted, and nearby shapes share blocks.
 int64_t size_class(int64_t bytes) {
+    if (!kCaching) return std::max<int64_t>(bytes, 1);
     if (bytes <= 512) return 512;
     int64_t step = 64;
     while (step * 16 < bytes) step *= 2;
@@ -24,8 +32,9 @@ int64_t size_class(int64_t bytes) {
 struct Cache {
     std::mutex mutex;
     std::map<int64_t, std::vector<void*>> free_blocks;  // by size class
-    int64_t bytes = 0;
-    int64_t limit = kDefaultLimit;
+    int64_t bytes = 0;                                  // in free blocks
+    int64_t live = 0, peak_live = 0;                    // handed out
+    int64_t limit = std::numeric_limits<int64_t>::max();
 };
 
 // Never destroyed: tensors owned by Python may be freed after static destructors have run.
@@ -34,14 +43,11 @@ Cache& cache() {
     return *instance;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kCaching = false;  // a cached block would hide use-after-free
-#else
-constexpr bool kCaching = true;
-#endif
-
-void trim(Cache& c) {  // largest first: fewest calls to reach the limit
-    while (c.bytes > c.limit && !c.free_blocks.empty()) {
+// Free blocks never hold more than was ever in use at once: a training step finds all its memory again, and a program
+// that sees many shapes does not pile them up. Largest first: fewest calls to get there.
+void trim(Cache& c) {
+    const int64_t allowed = std::min(c.limit, std::max(kFloor, c.peak_live));
+    while (c.bytes > allowed) {
         auto largest = std::prev(c.free_blocks.end());
         std::free(largest->second.back());
         largest->second.pop_back();
@@ -50,25 +56,32 @@ void trim(Cache& c) {  // largest first: fewest calls to reach the limit
     }
 }
 
+void* take_cached(int64_t size) {
+    Cache& c = cache();
+    std::lock_guard<std::mutex> lock(c.mutex);
+    c.live += size;
+    c.peak_live = std::max(c.peak_live, c.live);
+    const auto found = c.free_blocks.find(size);
+    if (found == c.free_blocks.end()) return nullptr;
+    void* block = found->second.back();
+    found->second.pop_back();
+    if (found->second.empty()) c.free_blocks.erase(found);
+    c.bytes -= size;
+    return block;
+}
+
 }  // namespace
 
 void* allocate(int64_t bytes) {
-    const int64_t size = kCaching ? size_class(bytes) : (bytes + kAlignment) / kAlignment * kAlignment;
+    const int64_t size = size_class(bytes);
+    void* block = kCaching ? take_cached(size) : nullptr;
+    if (block) return block;
+    if (posix_memalign(&block, kAlignment, static_cast<size_t>(size)) == 0) return block;
     if (kCaching) {
-        Cache& c = cache();
-        std::lock_guard<std::mutex> lock(c.mutex);
-        auto found = c.free_blocks.find(size);
-        if (found != c.free_blocks.end()) {
-            void* block = found->second.back();
-            found->second.pop_back();
-            if (found->second.empty()) c.free_blocks.erase(found);
-            c.bytes -= size;
-            return block;
-        }
+        std::lock_guard<std::mutex> lock(cache().mutex);
+        cache().live -= size;
     }
-    void* block = std::aligned_alloc(kAlignment, static_cast<size_t>(size));
-    if (!block) throw std::bad_alloc();
-    return block;
+    throw std::bad_alloc();
 }
 
 void release(void* block, int64_t bytes) {
@@ -78,6 +91,7 @@ void release(void* block, int64_t bytes) {
     const int64_t size = size_class(bytes);
     c.free_blocks[size].push_back(block);
     c.bytes += size;
+    c.live -= size;
     trim(c);
 }
 

@@ -27,7 +27,7 @@ def as_dtype(op: str, dtype) -> np.dtype:
     if dtype is bfloat16:
         raise TypeError(f"[{op}] bfloat16 tensors live on CUDA only. Received: dtype={dtype!r} on the CPU.")
     try:
-        result = np.dtype(dtype)
+        result = None if dtype is None else np.dtype(dtype)
     except TypeError:
         result = None
     if result not in (float32, float64, uint8, int64, bool_) or result is None:

@@ -245,6 +245,8 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
         array = np.asarray(data)
     else:
         array = _from_python(data)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if dtype is not None:
         array = array.astype(dtypes.as_dtype("tensor", dtype), copy=False)
     elif array.dtype.kind in "iu" and array.dtype != np.uint8:
