@@ -100,9 +100,6 @@ class Tensor(_core.TensorBase):
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0  # kDLCPU
 
-    def __reduce__(self):
-        return _rebuild, (type(self), self.to("cpu").numpy().copy(), self.requires_grad)
-
     def tolist(self):
         return self.numpy().tolist()
 
@@ -297,11 +294,6 @@ def from_dlpack(x) -> Tensor:
     except TypeError:  # a producer older than DLPack 1.0
         capsule = x.__dlpack__()
     return Tensor(_core.from_dlpack(capsule))
-
-
-def _rebuild(cls, array, requires_grad) -> Tensor:
-    """Unpickling and deepcopy."""
-    return cls(_core.from_numpy(array, False), requires_grad)
 
 
 from . import autograd, ops  # noqa: E402  (ops make Tensors)
