@@ -18,7 +18,7 @@ from .tensor import Tensor, tensor
 class Optimizer:
     """Base of the optimizers: groups of parameters with their options, and per-parameter state.
 
-    `params` is an iterable of tensors, or of dicts with "params" and any of the optimizer's options for that group.
+    ``params`` is an iterable of tensors, or of dicts with "params" and any of the optimizer's options for that group.
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict[str, Any]):
@@ -36,7 +36,7 @@ class Optimizer:
         return type(self).__name__
 
     def add_param_group(self, group: dict[str, Any]) -> None:
-        """Add `{"params": tensors, option: value, ...}`; options left out take the optimizer's defaults."""
+        """Add ``{"params": tensors, option: value, ...}``; options left out take the optimizer's defaults."""
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         unknown = group.keys() - self.defaults.keys() - {"params"}
         if unknown:
@@ -76,7 +76,7 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """`{"state": {number: {name: tensor or number}}, "param_groups": [...]}`; tensors are shared, not copied."""
+        """``{"state": {number: {name: tensor or number}}, "param_groups": [...]}``; tensors are shared, not copied."""
         groups, number = [], 0
         for group in self.param_groups:
             numbers = list(range(number, number + len(group["params"])))
@@ -179,7 +179,7 @@ class AdamW(Adam):
 
 
 class Schedule:
-    """Base of the schedules: `step()` after each batch (or epoch) sets every group's lr for the steps taken so far.
+    """Base of the schedules: ``step()`` after each batch (or epoch) sets every group's lr for the steps taken so far.
 
     Creating one sets the lr of step 0.
     """
@@ -191,7 +191,7 @@ class Schedule:
         self._apply()
 
     def lr(self, base: float, steps: int) -> float:
-        """The learning rate after `steps` steps of a group that started with `base`."""
+        """The learning rate after ``steps`` steps of a group that started with ``base``."""
         raise NotImplementedError
 
     def step(self) -> None:
@@ -217,7 +217,7 @@ class Schedule:
 
 
 class StepLR(Schedule):
-    """lr times `gamma` after every `step_size` steps."""
+    """lr times ``gamma`` after every ``step_size`` steps."""
 
     def __init__(self, optimizer, step_size, gamma=0.1):
         _check_steps("StepLR", step_size=step_size)
@@ -229,7 +229,7 @@ class StepLR(Schedule):
 
 
 class CosineAnnealingLR(Schedule):
-    """Half a cosine from lr down to `eta_min` in `T_max` steps (Loshchilov and Hutter 2017, without restarts)."""
+    """Half a cosine from lr down to ``eta_min`` in ``T_max`` steps (Loshchilov and Hutter 2017, without restarts)."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
         _check_steps("CosineAnnealingLR", T_max=T_max)
@@ -241,10 +241,10 @@ class CosineAnnealingLR(Schedule):
 
 
 class OneCycleLR(Schedule):
-    """Cosine from max_lr / 25 up to max_lr in the first `pct_start` of the steps, then down to max_lr / 250,000.
+    """Cosine from max_lr / 25 up to max_lr in the first ``pct_start`` of the steps, then down to max_lr / 250,000.
 
-    The 1cycle policy (Smith and Topin 2018) with torch's factors. `max_lr` is a number, or one for each group; a step
-    beyond `total_steps` is a ValueError.
+    The 1cycle policy (Smith and Topin 2018) with torch's factors. ``max_lr`` is a number, or one for each group; a step
+    beyond ``total_steps`` is a ValueError.
     """
 
     def __init__(self, optimizer, max_lr, total_steps, pct_start=0.3):
@@ -278,5 +278,5 @@ def _check_steps(name: str, **steps: int) -> None:
 
 
 def _cosine(start: float, end: float, share: float) -> float:
-    """From `start` at share 0 to `end` at share 1 along half a cosine."""
+    """From ``start`` at share 0 to ``end`` at share 1 along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

@@ -1,7 +1,8 @@
 """Weight files: reading and writing safetensors with numpy alone.
 
-A file is eight bytes of header length (u64, little endian), a JSON header `{name: {"dtype", "shape", "data_offsets"}}`
-with an optional `"__metadata__"` of strings, then the tensors' bytes, dense and without gaps
+A file is eight bytes of header length (u64, little endian), a JSON header
+``{name: {"dtype", "shape", "data_offsets"}}`` with an optional ``"__metadata__"`` of strings, then the tensors' bytes,
+dense and without gaps
 (https://github.com/huggingface/safetensors, "Format"). No code runs when a file is read, and every file that breaks
 the format is a ValueError that says how.
 """
@@ -39,7 +40,7 @@ _MAX_HEADER = 100_000_000  # the limit of the safetensors package: a larger leng
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open `path` for binary writing such that a reader, or a crash, sees the old file or the whole new one."""
+    """Open ``path`` for binary writing such that a reader, or a crash, sees the old file or the whole new one."""
     target = os.path.realpath(path)  # a symlink stays one: its target is replaced
     temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
@@ -55,7 +56,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def save(path: str | os.PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write `tensors` (name -> anything `numpy.asarray` takes) and `metadata` to a safetensors file, atomically."""
+    """Write ``tensors`` (name -> anything numpy.asarray takes) and ``metadata`` to a safetensors file, atomically."""
     arrays = {name: np.asarray(value) for name, value in tensors.items()}
     header: dict[str, Any] = {}
     if metadata:
@@ -104,7 +105,7 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
 
 
 def read_json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
-    """The JSON value of type `kind` under `key` of a file's metadata; None when it is absent or null."""
+    """The JSON value of type ``kind`` under ``key`` of a file's metadata; None when it is absent or null."""
     try:
         value = json.loads(metadata.get(key, "null"))
     except (ValueError, RecursionError) as error:
@@ -148,7 +149,7 @@ def _sizes(value: Any) -> bool:
 
 
 def _tensor(name: str, entry: Any, body: np.ndarray) -> np.ndarray:
-    """The array that `entry` describes: a view of `body` where its alignment allows."""
+    """The array that ``entry`` describes: a view of ``body`` where its alignment allows."""
     if not (isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}):
         raise ValueError(f"tensor {name!r} is not described by dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]

@@ -1,4 +1,4 @@
-"""Models: factories that return an untrained network, and `load`, which rebuilds a trained one from its file."""
+"""Models: factories that return an untrained network, and ``load``, which rebuilds a trained one from its file."""
 
 from . import illustrated
 from .lenet import lenet5

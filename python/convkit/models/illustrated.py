@@ -1,7 +1,7 @@
 """The networks of chapter 10 of Deep Learning Illustrated (Krohn, Beyleveld and Bassens 2019), with Keras' defaults.
 
 Keras starts weights Glorot-uniform and biases at zero. The models return logits where the book's end in a softmax: the
-loss, `convkit.cross_entropy`, takes logits.
+loss, ``convkit.cross_entropy``, takes logits.
 """
 
 from __future__ import annotations

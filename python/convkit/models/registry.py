@@ -14,7 +14,7 @@ _factories: dict[str, Callable[..., Module]] = {}
 
 
 def register(name: str):
-    """Decorator of a factory: lists it as `name`, and notes name and arguments in the model it returns (see `load`)."""
+    """Decorator of a factory: lists it as ``name``, and notes name and arguments in its models, for ``load``."""
 
     def decorate(factory):
         signature = inspect.signature(factory)
@@ -34,7 +34,7 @@ def register(name: str):
 
 
 def names() -> list[str]:
-    """The names that `build` takes."""
+    """The names that ``build`` takes."""
     return sorted(_factories)
 
 
@@ -46,7 +46,7 @@ def build(name: str, **arguments) -> Module:
 
 
 def load(path: str | os.PathLike) -> Module:
-    """Rebuild the model that `Module.save` wrote to `path`: architecture, weights, classes and normalisation."""
+    """Rebuild the model that ``Module.save`` wrote to ``path``: architecture, weights, classes and normalisation."""
     tensors, metadata = weights.load(path)
     name = metadata.get("model", "")
     arguments = weights.read_json(metadata, "model arguments", dict) or {}

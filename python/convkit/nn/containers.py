@@ -20,7 +20,7 @@ _ACTIVATIONS = {
 
 
 def fusable(layer: Module, following: Module) -> str | None:
-    """The `activation=` with which `layer` alone computes `following(layer(x))`, or None."""
+    """The ``activation=`` with which ``layer`` alone computes ``following(layer(x))``, or None."""
     if type(layer) not in _TAKES_ACTIVATION:
         return None
     name = _ACTIVATIONS.get(type(following))
@@ -57,7 +57,7 @@ class _Container(Module):
 
 
 class Sequential(_Container):
-    """Modules applied one after the other: `Sequential(a, b)` or, with names, `Sequential({"conv": a, "relu": b})`.
+    """Modules applied one after the other: ``Sequential(a, b)`` or, with names, ``Sequential({"conv": a, "relu": b})``.
 
     Conv2d, ConvTranspose2d, Linear or BatchNorm2d followed by ReLU, ReLU6, LeakyReLU, Tanh or Sigmoid run as one op.
     """

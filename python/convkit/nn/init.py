@@ -1,7 +1,7 @@
-"""Initial values of weights, in place, drawn from the generator that `convkit.manual_seed` seeds.
+"""Initial values of weights, in place, drawn from the generator that ``convkit.manual_seed`` seeds.
 
 Fans follow the shape of a filter [O,R,S,C/groups] or a matrix [out,in]: fan_in is the number of inputs that one output
-sums over, fan_out the number of outputs that one input reaches. The default of the layers is `default_uniform_`.
+sums over, fan_out the number of outputs that one input reaches. The default of the layers is ``default_uniform_``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def gain(nonlinearity: str, slope: float = 0.01) -> float:
-    """The factor that keeps a signal's variance through `nonlinearity` (torch's table); `slope` is leaky ReLU's."""
+    """The factor that keeps a signal's variance through ``nonlinearity`` (torch's table); ``slope`` is leaky ReLU's."""
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + slope**2))
@@ -35,17 +35,17 @@ def gain(nonlinearity: str, slope: float = 0.01) -> float:
 
 
 def uniform_(t: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Fill `t` from the uniform distribution over [low, high)."""
+    """Fill ``t`` from the uniform distribution over [low, high)."""
     return t.copy_(Tensor(_core.random_uniform(t.shape, *next_key(t.size), low, high, t.dtype)).to(t.device))
 
 
 def normal_(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Fill `t` from the normal distribution."""
+    """Fill ``t`` from the normal distribution."""
     return t.copy_(Tensor(_core.random_normal(t.shape, *next_key(t.size), mean, std, t.dtype)).to(t.device))
 
 
 def constant_(t: Tensor, value: float) -> Tensor:
-    """Fill `t` with `value`."""
+    """Fill ``t`` with ``value``."""
     return t.copy_(full(t.shape, value, t.dtype, t.device))
 
 
@@ -69,13 +69,13 @@ def xavier_normal_(t: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def kaiming_uniform_(t: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Uniform over +-gain * sqrt(3 / fan) (He et al. 2015); `a` is the slope of the leaky ReLU that follows."""
+    """Uniform over +-gain * sqrt(3 / fan) (He et al. 2015); ``a`` is the slope of the leaky ReLU that follows."""
     bound = math.sqrt(3) * _kaiming_std(t, a, mode, nonlinearity)
     return uniform_(t, -bound, bound)
 
 
 def kaiming_normal_(t: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Normal with std gain / sqrt(fan) (He et al. 2015); `a` is the slope of the leaky ReLU that follows."""
+    """Normal with std gain / sqrt(fan) (He et al. 2015); ``a`` is the slope of the leaky ReLU that follows."""
     return normal_(t, 0.0, _kaiming_std(t, a, mode, nonlinearity))
 
 

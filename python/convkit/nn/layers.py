@@ -1,7 +1,7 @@
-"""The layers: each holds its parameters and the arguments of one op in `convkit.ops`, and calls that op.
+"""The layers: each holds its parameters and the arguments of one op in ``convkit.ops``, and calls that op.
 
-Conv2d, ConvTranspose2d, Linear and BatchNorm2d take the name of an activation as second argument of `forward`; with it
-the op applies the activation while its tile is in registers. Containers use this (see containers.py).
+Conv2d, ConvTranspose2d, Linear and BatchNorm2d take the name of an activation as second argument of ``forward``; with
+it the op applies the activation while its tile is in registers. Containers use this (see containers.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from numbers import Integral
 
 from .. import ops
 from ..creation import ones, zeros
+from ..ops.geometry import pair
 from ..tensor import tensor
 from . import init
 from .module import Module, Parameter
@@ -23,26 +24,18 @@ def _check_sizes(layer: Module, **sizes: int) -> None:
         )
 
 
-def _kernel_size(layer: Module, size) -> tuple[int, int]:
-    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(pair) != 2 or not all(isinstance(length, Integral) and length > 0 for length in pair):
-        rule = "kernel_size must be a positive integer or a pair of them"
-        raise ValueError(f"[{type(layer).__name__}] {rule}. Received: kernel_size={size!r}.")
-    return pair
-
-
 class _Convolution(Module):
     """Arguments and parameters that Conv2d and ConvTranspose2d share; they differ in the order of the weight's axes."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias):
-        _check_sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        self.kernel_size = h, w = pair(type(self).__name__, "kernel_size", kernel_size)
+        _check_sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups, kernel_h=h, kernel_w=w)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"[{type(self).__name__}] in_channels and out_channels must be multiples of groups. "
                 f"Received: in_channels={in_channels}, out_channels={out_channels}, groups={groups}."
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = _kernel_size(self, kernel_size)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         shape = self._weight_shape()
         self.weight = Parameter(init.default_uniform_(zeros(shape), init.fans(shape)[0]))
@@ -57,7 +50,7 @@ class _Convolution(Module):
 
 
 class Conv2d(_Convolution):
-    """2-D convolution: [N,H,W,in_channels] -> [N,P,Q,out_channels]; see `convkit.conv2d` for the arguments.
+    """2-D convolution: [N,H,W,in_channels] -> [N,P,Q,out_channels]; see ``convkit.conv2d`` for the arguments.
 
     weight is [out_channels, R, S, in_channels / groups]; weight and bias start uniform over +-1/sqrt(fan_in).
     """
@@ -82,7 +75,7 @@ class Conv2d(_Convolution):
 
 
 class ConvTranspose2d(_Convolution):
-    """Transposed 2-D convolution, the adjoint of Conv2d; see `convkit.conv_transpose2d` for the arguments.
+    """Transposed 2-D convolution, the adjoint of Conv2d; see ``convkit.conv_transpose2d`` for the arguments.
 
     weight is [in_channels, R, S, out_channels / groups]; as in torch, its initial values take R*S*out_channels/groups
     for fan_in.
@@ -139,8 +132,8 @@ class Linear(Module):
 class BatchNorm2d(Module):
     """Batch normalisation over all axes but the last of x [..., num_features] (Ioffe and Szegedy 2015).
 
-    `momentum` is the weight of the new value in the running statistics (Keras counts the old value's: 0.99 there is
-    0.01 here). `residual` is added before the activation: activation(bn(x) + residual).
+    ``momentum`` is the weight of the new value in the running statistics (Keras counts the old value's: 0.99 there is
+    0.01 here). ``residual`` is added before the activation: activation(bn(x) + residual).
     """
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True):
@@ -175,7 +168,7 @@ class BatchNorm2d(Module):
 
 
 class MaxPool2d(Module):
-    """Maximum of each window: [N,H,W,C] -> [N,P,Q,C], or (y, indices); see `convkit.max_pool2d` for the arguments."""
+    """Maximum of each window: [N,H,W,C] -> [N,P,Q,C], or (y, indices); see ``convkit.max_pool2d`` for the arguments."""
 
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
@@ -197,7 +190,7 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """Mean of each window: [N,H,W,C] -> [N,P,Q,C]; see `convkit.avg_pool2d` for the arguments."""
+    """Mean of each window: [N,H,W,C] -> [N,P,Q,C]; see ``convkit.avg_pool2d`` for the arguments."""
 
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
@@ -225,7 +218,7 @@ def _pool_repr(layer: Module) -> str:
 
 
 class AdaptiveAvgPool2d(Module):
-    """Mean over a grid of `output_size` bins: [N,H,W,C] -> [N,P,Q,C]."""
+    """Mean over a grid of ``output_size`` bins: [N,H,W,C] -> [N,P,Q,C]."""
 
     def __init__(self, output_size):
         self.output_size = output_size
@@ -238,7 +231,7 @@ class AdaptiveAvgPool2d(Module):
 
 
 class Upsample(Module):
-    """Enlarge H and W by `scale`, an integer or a pair; mode "nearest" or "bilinear" (half-pixel centres)."""
+    """Enlarge H and W by ``scale``, an integer or a pair; mode "nearest" or "bilinear" (half-pixel centres)."""
 
     def __init__(self, scale, mode="nearest"):
         self.scale, self.mode = scale, mode
@@ -258,7 +251,7 @@ class Flatten(Module):
 
 
 class Dropout(Module):
-    """In training, zero each value with probability `p` and scale the rest by 1/(1-p); the identity in evaluation."""
+    """In training, zero each value with probability ``p`` and scale the rest by 1/(1-p); the identity in evaluation."""
 
     def __init__(self, p=0.5):
         if not 0 <= p <= 1:
@@ -321,7 +314,7 @@ class Sigmoid(Module):
 
 
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along `axis`."""
+    """exp(x) / sum(exp(x)) along ``axis``."""
 
     def __init__(self, axis=-1):
         self.axis = axis
@@ -331,7 +324,7 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """log(softmax(x)) along `axis`, computed without overflow."""
+    """log(softmax(x)) along ``axis``, computed without overflow."""
 
     def __init__(self, axis=-1):
         self.axis = axis

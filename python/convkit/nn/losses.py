@@ -1,4 +1,4 @@
-"""Loss functions as modules: each holds the arguments of one loss in `convkit.ops`."""
+"""Loss functions as modules: each holds the arguments of one loss in ``convkit.ops``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .module import Module
 
 
 class CrossEntropyLoss(Module):
-    """Cross-entropy of logits [..., K] with labels [...] or probabilities [..., K]; see `convkit.cross_entropy`."""
+    """Cross-entropy of logits [..., K] with labels [...] or probabilities [..., K]; see ``convkit.cross_entropy``."""
 
     def __init__(self, weight=None, label_smoothing=0.0, reduction="mean"):
         _register_weight(self, weight)
@@ -21,7 +21,7 @@ class CrossEntropyLoss(Module):
 
 
 class MSELoss(Module):
-    """(x - target)^2; see `convkit.mse_loss`."""
+    """(x - target)^2; see ``convkit.mse_loss``."""
 
     def __init__(self, reduction="mean"):
         self.reduction = reduction
@@ -31,7 +31,7 @@ class MSELoss(Module):
 
 
 class SmoothL1Loss(Module):
-    """0.5 (x - target)^2 / beta below beta, |x - target| - beta/2 above; see `convkit.smooth_l1_loss`."""
+    """0.5 (x - target)^2 / beta below beta, |x - target| - beta/2 above; see ``convkit.smooth_l1_loss``."""
 
     def __init__(self, beta=1.0, reduction="mean"):
         self.beta, self.reduction = beta, reduction
@@ -41,7 +41,7 @@ class SmoothL1Loss(Module):
 
 
 class BCEWithLogitsLoss(Module):
-    """Cross-entropy of sigmoid(logits) with targets in [0, 1]; see `convkit.binary_cross_entropy_with_logits`."""
+    """Cross-entropy of sigmoid(logits) with targets in [0, 1]; see ``convkit.binary_cross_entropy_with_logits``."""
 
     def __init__(self, weight=None, reduction="mean"):
         _register_weight(self, weight)

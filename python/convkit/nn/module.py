@@ -1,6 +1,6 @@
 """Module and Parameter: what a layer or a model is, and everything they all can do.
 
-A module keeps its parameters, buffers and sub-modules as plain attributes; walking `vars(module)` finds them. So
+A module keeps its parameters, buffers and sub-modules as plain attributes; walking ``vars(module)`` finds them. So
 assigning one registers it, deleting it forgets it, and a forward pass reads attributes at Python's own speed.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import weights
+from .. import _core, weights
 from ..tensor import Tensor, as_tensor, tensor
 
 
@@ -23,18 +23,18 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(as_tensor(data)._data, requires_grad)
+        super().__init__(data if isinstance(data, _core.Tensor) else as_tensor(data)._data, requires_grad)
 
 
 class LoadResult(NamedTuple):
-    """What `load_state_dict(..., strict=False)` passed over."""
+    """What ``load_state_dict(..., strict=False)`` passed over."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class HookHandle:
-    """Returned by `register_forward_hook`; `remove()` takes the hook away again."""
+    """Returned by ``register_forward_hook``; ``remove()`` takes the hook away again."""
 
     def __init__(self, module: Module, hook: Callable):
         self._module, self._hook = module, hook
@@ -44,10 +44,10 @@ class HookHandle:
 
 
 class Module:
-    """Base class of layers and models: subclasses assign parameters and modules to attributes and define `forward`.
+    """Base class of layers and models: assign parameters and modules to attributes, define ``forward``.
 
-    `classes` (a list of names) and `normalisation` (a dict such as `{"mean": [...], "std": [...]}`) describe what a
-    trained model says and how its input was scaled; `save` writes them into the file and `load` brings them back.
+    ``classes`` (a list of names) and ``normalisation`` (a dict such as ``{"mean": [...], "std": [...]}``) describe what
+    a trained model says and how its input was scaled; ``save`` writes them into the file and ``load`` brings them back.
     """
 
     training = True
@@ -120,7 +120,7 @@ class Module:
     # Registration
 
     def register_buffer(self, name: str, value: Tensor) -> None:
-        """Keep `value` as attribute `name`: saved, loaded and moved with the parameters, but not learned."""
+        """Keep ``value`` as attribute ``name``: saved, loaded and moved with the parameters, but not learned."""
         if not isinstance(value, Tensor):
             raise TypeError(f"[register_buffer] a buffer is a Tensor. Received: {name!r} of {type(value).__name__}.")
         setattr(self, name, value)
@@ -128,7 +128,7 @@ class Module:
             self._buffers = (*self._buffers, name)
 
     def register_forward_hook(self, hook: Callable[[Module, tuple, Any], Any]) -> HookHandle:
-        """Call `hook(module, args, output)` after each forward pass; a result other than None replaces the output."""
+        """Call ``hook(module, args, output)`` after each forward pass; a result other than None replaces the output."""
         self._forward_hooks = (*self._forward_hooks, hook)
         return HookHandle(self, hook)
 
@@ -147,15 +147,15 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def to(self, target: Any) -> Module:
+    def to(self, device: Any) -> Module:
         """Move parameters, gradients and buffers to a device ("cpu", "cuda:0"), or convert floating ones to a dtype.
 
         Parameters stay the same objects, so an optimizer that holds them keeps working.
         """
         for value in (*self.parameters(), *self.buffers()):
-            value._data = _convert(value, target)._data
+            value._data = _convert(value, device)._data
             if value.grad is not None:
-                value.grad = _convert(value.grad, target)
+                value.grad = _convert(value.grad, device)
         return self
 
     def num_parameters(self) -> int:
@@ -166,10 +166,10 @@ class Module:
         return {name: value.detach() for name, value in self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadResult:
-        """Copy `state` (name -> tensor or array) into the parameters and buffers of the same names.
+        """Copy ``state`` (name -> tensor or array) into the parameters and buffers of the same names.
 
-        Nothing is copied unless everything fits: missing and unexpected names (unless `strict=False`) and wrong shapes
-        are one ValueError that lists all of them.
+        Nothing is copied unless everything fits: missing and unexpected names (unless ``strict=False``) and wrong
+        shapes are one ValueError that lists all of them.
         """
         own = dict(self._state())
         missing = [name for name in own if name not in state]
@@ -199,15 +199,15 @@ class Module:
     # Files
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the weights as safetensors, atomically, with what `convkit.models.load` needs to rebuild the model.
+        """Write the weights as safetensors, atomically, with what ``convkit.models.load`` needs to rebuild the model.
 
-        The metadata holds "model" (its name in `convkit.models`, or ""), and as JSON "model arguments", "classes" and
+        The metadata holds "model" (its name in ``convkit.models``, or ""), and as JSON "model arguments", "classes" and
         "normalisation".
         """
         weights.save(path, {name: value.to("cpu") for name, value in self.state_dict().items()}, self._metadata())
 
     def load(self, path: str | os.PathLike) -> Module:
-        """Read a file written by `save`: the weights, and `classes` and `normalisation` where it has them."""
+        """Read a file written by ``save``: the weights, and ``classes`` and ``normalisation`` where it has them."""
         self._restore(*weights.load(path))
         return self
 
@@ -227,7 +227,7 @@ class Module:
         self.normalisation = weights.read_json(metadata, "normalisation", dict) or self.normalisation
 
     def summary(self, input_shape: tuple[int, ...]):
-        """The table of layers, output shapes and parameters for one input of `input_shape` (without N)."""
+        """The table of layers, output shapes and parameters for one input of ``input_shape`` (without N)."""
         from .summary import summarize
 
         return summarize(self, input_shape)
@@ -250,13 +250,14 @@ def _join(path: str, name: str) -> str:
 
 
 def _convert(value: Tensor, target: Any) -> Tensor:
+    """``value`` on the device, or in the dtype, that ``target`` names; integers keep theirs."""
     if isinstance(target, str):
         return value.detach().to(target)
     return value.detach().astype(target) if value.dtype.kind == "f" else value
 
 
 def _name_layer(error: Exception, module: Module) -> None:
-    """Put the path and class of the layer that raised `error` before its message, as seen from `module`.
+    """Put the path and class of the layer that raised ``error`` before its message, as seen from ``module``.
 
     Each module that the error passes through on its way up adds its own part, so the reader gets the whole path.
     """

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..autograd import no_grad
 from ..creation import zeros
 from ..dtypes import float32
+from ..ops.geometry import pair, window_pads
 from ..tensor import Tensor
 from . import containers, layers
 from .module import Module
@@ -17,7 +18,7 @@ from .module import Module
 
 @dataclass
 class Row:
-    """One line of the table. `layer` reads "Conv2d + ReLU" where the activation belongs to the layer before it."""
+    """One line of the table. ``layer`` reads "Conv2d + ReLU" where the activation belongs to the layer before it."""
 
     name: str
     layer: str
@@ -31,7 +32,7 @@ class Row:
 
 @dataclass(repr=False)
 class Summary:
-    """What `Module.summary` returns; its str is the table. Sizes in bytes; activations are those of one image."""
+    """What ``Module.summary`` returns; its str is the table. Sizes in bytes; activations are those of one image."""
 
     rows: list[Row] = field(default_factory=list)
     total_params: int = 0
@@ -60,7 +61,7 @@ class Summary:
 
 
 def summarize(model: Module, input_shape: tuple[int, ...]) -> Summary:
-    """Run `model` once, in evaluation mode, on zeros of [1, *input_shape], and write down what its layers return.
+    """Run ``model`` once, in evaluation mode, on zeros of [1, *input_shape], and write down what its layers return.
 
     Rows are the modules without children, and those that hold parameters of their own, in the order they finish.
     """
@@ -127,7 +128,7 @@ def _evaluating(model: Module):
 
 @contextmanager
 def _hooked(model: Module, recorder: _Recorder):
-    """Every module that makes a row reports its calls to `recorder`."""
+    """Every module that makes a row reports its calls to ``recorder``."""
 
     def report(name):
         return lambda module, args, out: recorder(name, module, args, out)
@@ -145,35 +146,21 @@ def _hooked(model: Module, recorder: _Recorder):
 
 
 def _unread(label: str, layer: Module, input_shape, output_shape) -> list[str]:
-    """A sentence when no window of `layer` reads some rows or columns of its input [N,H,W,C]; else nothing."""
+    """A sentence when no window of ``layer`` reads some rows or columns of its input [N,H,W,C]; else nothing."""
+    kernel = pair("summary", "kernel_size", layer.kernel_size)
+    stride = kernel if layer.stride is None else pair("summary", "stride", layer.stride)
+    dilation = pair("summary", "dilation", getattr(layer, "dilation", 1))
+    top, _, left, _ = window_pads("summary", layer.padding, input_shape, kernel, stride, dilation)
     parts = []
-    for axis, word in ((0, "row"), (1, "column")):
-        size, count = input_shape[axis + 1], output_shape[axis + 1]
-        window, dilation = _on_axis(layer.kernel_size, axis), _on_axis(getattr(layer, "dilation", 1), axis)
-        stride = _on_axis(layer.kernel_size if layer.stride is None else layer.stride, axis)
-        reach = (count - 1) * stride + dilation * (window - 1) + 1
-        start = -_pad_before(layer.padding, axis, reach - size)
-        read = {start + place * stride + tap * dilation for place in range(count) for tap in range(window)}
+    for axis, word, start in ((0, "row", -top), (1, "column", -left)):
+        size, places, taps = input_shape[axis + 1], range(output_shape[axis + 1]), range(kernel[axis])
+        read = {start + place * stride[axis] + tap * dilation[axis] for place in places for tap in taps}
         missed = [line for line in range(size) if line not in read]
         if missed:
             parts.append(_lines(word, missed, size))
     if not parts:
         return []
     return [f"{label} leaves {' and '.join(parts)} of its {input_shape[1]}x{input_shape[2]} input unread."]
-
-
-def _on_axis(value, axis: int):
-    return value if isinstance(value, int) else value[axis]
-
-
-def _pad_before(padding, axis: int, missing: int) -> int:
-    """Rows (axis 0) or columns (axis 1) of padding before the input; `missing` is what "same" has to add in all."""
-    if padding == "same":
-        return max(missing, 0) // 2
-    if padding == "valid":
-        return 0
-    side = _on_axis(padding, axis)
-    return side if isinstance(side, int) else side[0]
 
 
 def _lines(word: str, lines: list[int], size: int) -> str:
