@@ -18,6 +18,7 @@ void bind_tensor_base(py::module_& m);  // bind_tensor_base.cpp: what convkit.Te
 void bind_dlpack(py::module_& m);       // bind_dlpack.cpp: sharing memory with other libraries
 void bind_config(py::module_& m);       // bind_config.cpp: ISA, threads, build facts
 void bind_pointwise(py::module_& m);    // bind_ops.cpp: unary, binary, comparisons, reductions, shape ops, random
+void bind_conv2d(py::module_& m);       // bind_conv2d.cpp: convolution, its adjoint and their gradients
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 py::dtype numpy_dtype(DType dtype);

@@ -21,6 +21,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_dlpack(m);
     bind_config(m);
     bind_pointwise(m);
+    bind_conv2d(m);
 }
 
 }  // namespace ck::bindings

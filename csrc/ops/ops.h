@@ -1,6 +1,7 @@
 // The public C++ ops, tensors in and tensors out: the whole API on one page. Each checks its arguments, works out the
 // output shape, allocates and calls the backend of the tensors' device. One .cpp per family.
 #pragma once
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,5 +38,22 @@ void copy_into(Tensor& dst, const Tensor& src);
 // random numbers
 Tensor random_uniform(const Shape& shape, PhiloxKey key, double low, double high, DType dtype);
 Tensor random_normal(const Shape& shape, PhiloxKey key, double mean, double stddev, DType dtype);
+
+// conv2d and its adjoint: x [N,H,W,C], w [O,R,S,C/groups] -> [N,P,Q,O]
+struct Conv2dGeometry {
+    std::array<int64_t, 2> stride;   // h, w
+    std::array<int64_t, 4> padding;  // top, bottom, left, right
+    std::array<int64_t, 2> dilation;
+    int64_t groups;
+};
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act);
+Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g);
+Tensor conv2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy, const Conv2dGeometry& g);
+// x [N,H,W,C_in], w [C_in,R,S,C_out/groups] -> [N,P,Q,C_out]
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g,
+                        const std::array<int64_t, 2>& output_padding, Activation act);
+Tensor conv_transpose2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g);
+Tensor conv_transpose2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy,
+                                        const Conv2dGeometry& g);
 
 }  // namespace ck

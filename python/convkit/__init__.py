@@ -21,7 +21,7 @@ from .config import (
 )
 from .creation import arange, full, ones, zeros
 from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
-from .ops import exp, flatten, leaky_relu, log, relu, relu6, sigmoid, sqrt, tanh
+from .ops import conv2d, conv_transpose2d, exp, flatten, leaky_relu, log, relu, relu6, sigmoid, sqrt, tanh
 from .random import get_rng_state, manual_seed, rand, randn, set_rng_state
 from .tensor import Tensor, from_dlpack, from_numpy, tensor
 

@@ -1,5 +1,6 @@
 """The differentiable ops, one file per family: check and normalise arguments, call ``_core``, record the gradient."""
 
+from .conv2d import conv2d, conv_transpose2d
 from .pointwise import (
     abs,
     add,

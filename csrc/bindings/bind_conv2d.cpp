@@ -1,0 +1,64 @@
+// Convolution: geometry arrives as (stride, padding, dilation, groups), already pairs and (top, bottom, left, right).
+#include "bindings/bindings.h"
+
+namespace ck::bindings {
+namespace {
+
+using Pair = std::array<int64_t, 2>;
+using Pads = std::array<int64_t, 4>;
+
+}  // namespace
+
+void bind_conv2d(py::module_& m) {
+    m.def(
+        "conv2d",
+        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups, const std::string& activation) {
+            return conv2d(x, w, bias, {stride, padding, dilation, groups}, parse_activation("conv2d", activation));
+        },
+        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
+    m.def(
+        "conv2d_data_gradient",
+        [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups) {
+            return conv2d_data_gradient(x_shape, w, dy, {stride, padding, dilation, groups});
+        },
+        py::arg("x_shape"), py::arg("w"), py::arg("dy"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), NoGil());
+    m.def(
+        "conv2d_weight_gradient",
+        [](const Tensor& x, const Shape& w_shape, const Tensor& dy, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups) {
+            return conv2d_weight_gradient(x, w_shape, dy, {stride, padding, dilation, groups});
+        },
+        py::arg("x"), py::arg("w_shape"), py::arg("dy"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), NoGil());
+    m.def(
+        "conv_transpose2d",
+        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups, const Pair& output_padding, const std::string& activation) {
+            return conv_transpose2d(x, w, bias, {stride, padding, dilation, groups}, output_padding,
+                                    parse_activation("conv_transpose2d", activation));
+        },
+        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), py::arg("output_padding"), py::arg("activation"), NoGil());
+    m.def(
+        "conv_transpose2d_data_gradient",
+        [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups) {
+            return conv_transpose2d_data_gradient(x_shape, w, dy, {stride, padding, dilation, groups});
+        },
+        py::arg("x_shape"), py::arg("w"), py::arg("dy"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), NoGil());
+    m.def(
+        "conv_transpose2d_weight_gradient",
+        [](const Tensor& x, const Shape& w_shape, const Tensor& dy, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups) {
+            return conv_transpose2d_weight_gradient(x, w_shape, dy, {stride, padding, dilation, groups});
+        },
+        py::arg("x"), py::arg("w_shape"), py::arg("dy"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), NoGil());
+}
+
+}  // namespace ck::bindings

@@ -1,0 +1,95 @@
+#include "ops/backend.h"
+#include "ops/conv2d_checks.h"
+#include "ops/ops.h"
+
+namespace ck {
+namespace {
+
+constexpr const char* kOp = "conv2d";
+
+// Everything but P and Q.
+Conv2dShape shape_of(const Shape& x, const Shape& w, const Conv2dGeometry& g) {
+    CK_CHECK(x.size() == 4, kOp, "x must have shape [N,H,W,C]. Received: ", x, ".");
+    CK_CHECK(w.size() == 4, kOp, "w must have shape [O,R,S,C/groups]. Received: ", w, ".");
+    check_geometry(kOp, g);
+    const int64_t c = x[3], o = w[0];
+    CK_CHECK(o >= 1 && w[1] >= 1 && w[2] >= 1 && w[3] >= 1, kOp, "w must have no empty axis. Received: w ", w, ".");
+    CK_CHECK(c % g.groups == 0 && o % g.groups == 0, kOp, "groups must divide C and O. Received: C=", c, ", O=", o,
+             ", groups=", g.groups, ".");
+    CK_CHECK(w[3] == c / g.groups, kOp, "w must have C/groups input channels. Received: x ", x, " with C=", c, ", w ",
+             w, " with ", w[3], ", groups=", g.groups, ".");
+    return {x[0],
+            x[1],
+            x[2],
+            c,
+            o,
+            w[1],
+            w[2],
+            0,
+            0,
+            g.stride[0],
+            g.stride[1],
+            g.dilation[0],
+            g.dilation[1],
+            g.padding[0],
+            g.padding[1],
+            g.padding[2],
+            g.padding[3],
+            g.groups};
+}
+
+int64_t checked_output_size(const char* output, const char* input, int64_t in, int64_t before, int64_t after,
+                            int64_t window, int64_t stride, int64_t dilation) {
+    const int64_t out = output_size(in, before + after, window, stride, dilation);
+    CK_CHECK(in >= 1 && out >= 1, kOp, "the output must have at least one row and column. Received: ", output,
+             " = floor((", input, "=", in, " + pad ", before, "+", after, " - dilation ", dilation, "*(window ", window,
+             "-1) - 1) / stride ", stride, ") + 1 = ", out, ".");
+    return out;
+}
+
+Conv2dShape full_shape(const Shape& x, const Shape& w, const Conv2dGeometry& g) {
+    Conv2dShape s = shape_of(x, w, g);
+    s.p = checked_output_size("P", "H", s.h, s.pad_top, s.pad_bottom, s.r, s.stride_h, s.dilation_h);
+    s.q = checked_output_size("Q", "W", s.w, s.pad_left, s.pad_right, s.s, s.stride_w, s.dilation_w);
+    return s;
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act) {
+    check_operands(kOp, x, w, bias);
+    const Conv2dShape s = full_shape(x.shape(), w.shape(), g);
+    if (bias) check_shape(kOp, "bias", *bias, {s.o});
+    Tensor y = Tensor::empty(kOp, {s.n, s.p, s.q, s.o}, x.dtype(), x.device());
+    visit_floating(kOp, x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        backend<T>(x.device()).conv2d(s, x.data<T>(), w.data<T>(), bias ? bias->data<T>() : nullptr, act, y.data<T>());
+    });
+    return y;
+}
+
+Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g) {
+    check_operands(kOp, dy, w, nullptr);
+    const Conv2dShape s = full_shape(x_shape, w.shape(), g);
+    check_shape(kOp, "the gradient", dy, {s.n, s.p, s.q, s.o});
+    Tensor dx = Tensor::empty(kOp, x_shape, dy.dtype(), dy.device());
+    visit_floating(kOp, dy.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        backend<T>(dy.device()).conv2d_data_gradient(s, dy.data<T>(), w.data<T>(), nullptr, Activation{}, dx.data<T>());
+    });
+    return dx;
+}
+
+Tensor conv2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy, const Conv2dGeometry& g) {
+    check_operands(kOp, x, dy, nullptr);
+    const Conv2dShape s = full_shape(x.shape(), w_shape, g);
+    check_shape(kOp, "the gradient", dy, {s.n, s.p, s.q, s.o});
+    Tensor dw = Tensor::empty(kOp, w_shape, x.dtype(), x.device());
+    visit_floating(kOp, x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        backend<T>(x.device()).conv2d_weight_gradient(s, x.data<T>(), dy.data<T>(), dw.data<T>());
+    });
+    return dw;
+}
+
+}  // namespace ck

@@ -1,0 +1,33 @@
+// Door checks that conv2d and conv_transpose2d share.
+#pragma once
+#include "ops/ops.h"
+
+namespace ck {
+
+// Sizes and paddings are kept so small that no address or output size below can overflow 64 bits.
+constexpr int64_t kMaxGeometry = int64_t{1} << 30;
+
+inline void check_operands(const char* op, const Tensor& a, const Tensor& b, const Tensor* bias) {
+    check_same_device(op, a, b);
+    check_same_dtype(op, a, b);
+    if (!bias) return;
+    check_same_device(op, a, *bias);
+    check_same_dtype(op, a, *bias);
+}
+
+inline void check_geometry(const char* op, const Conv2dGeometry& g) {
+    const auto [stride_h, stride_w] = g.stride;
+    const auto [dilation_h, dilation_w] = g.dilation;
+    const auto [top, bottom, left, right] = g.padding;
+    CK_CHECK(stride_h >= 1 && stride_w >= 1 && stride_h <= kMaxGeometry && stride_w <= kMaxGeometry, op,
+             "stride must be at least 1. Received: stride=(", stride_h, ",", stride_w, ").");
+    CK_CHECK(dilation_h >= 1 && dilation_w >= 1 && dilation_h <= kMaxGeometry && dilation_w <= kMaxGeometry, op,
+             "dilation must be at least 1. Received: dilation=(", dilation_h, ",", dilation_w, ").");
+    CK_CHECK(top >= 0 && bottom >= 0 && left >= 0 && right >= 0 && top <= kMaxGeometry && bottom <= kMaxGeometry &&
+                 left <= kMaxGeometry && right <= kMaxGeometry,
+             op, "padding must not be negative. Received: top=", top, ", bottom=", bottom, ", left=", left,
+             ", right=", right, ".");
+    CK_CHECK(g.groups >= 1, op, "groups must be at least 1. Received: groups=", g.groups, ".");
+}
+
+}  // namespace ck

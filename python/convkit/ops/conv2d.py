@@ -1,0 +1,90 @@
+"""Two-dimensional convolution and its adjoint."""
+
+from __future__ import annotations
+
+from .. import _core
+from ..autograd import record
+from ..tensor import Tensor, as_tensor
+from .geometry import pads, pair, window_pads
+
+
+def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
+    """activation(x * w + bias): a cross-correlation, as every framework's convolution.
+
+    x [N,H,W,C], w [O,R,S,C/groups], bias [O] -> [N,P,Q,O] with
+    P = floor((H + pad_top + pad_bottom - dilation*(R-1) - 1) / stride) + 1, and Q alike.
+    ``stride`` and ``dilation`` are an int or (h, w); ``padding`` is an int, (h, w), ((top, bottom), (left, right)),
+    "valid" or "same" (TensorFlow's rule); filter o sees the input channels of its group alone. ``activation`` is None,
+    "relu", "relu6", "leaky_relu", "tanh" or "sigmoid". ValueError for shapes that do not fit or an empty output,
+    TypeError for mixed dtypes.
+    """
+    x, w, bias = _tensors(x, w, bias)
+    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    padding = window_pads("conv2d", padding, x.shape, w.shape[1:3] if w.ndim == 4 else (1, 1), stride, dilation)
+    geometry = (stride, padding, dilation, groups)
+    image, filters, x_shape = x._data, w._data, x.shape
+    y = _core.conv2d(image, filters, None if bias is None else bias._data, *geometry, activation or "none")
+    backward = _backward(
+        y,
+        activation,
+        (x, w, bias),
+        lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
+        lambda dz: _core.conv2d_weight_gradient(image, filters.shape, dz, *geometry),
+    )
+    return record(y, (x, w, bias), backward)
+
+
+def conv_transpose2d(
+    x, w, bias=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1, activation=None
+) -> Tensor:
+    """activation(adjoint of the convolution with filter w, at x, + bias): upsamples by ``stride``.
+
+    x [N,H,W,C_in], w [C_in,R,S,C_out/groups], bias [C_out] -> [N,P,Q,C_out] with
+    P = (H-1)*stride - pad_top - pad_bottom + dilation*(R-1) + output_padding + 1, and Q alike.
+    ``padding`` crops the result: an int, (h, w) or ((top, bottom), (left, right)); ``output_padding``, an int or
+    (h, w) with 0 <= output_padding < max(stride, dilation), adds rows and columns at the bottom and right. Errors as
+    :func:`conv2d`.
+    """
+    op = "conv_transpose2d"
+    x, w, bias = _tensors(x, w, bias)
+    geometry = (pair(op, "stride", stride), pads(op, padding), pair(op, "dilation", dilation), groups)
+    image, filters, x_shape = x._data, w._data, x.shape
+    y = _core.conv_transpose2d(
+        image,
+        filters,
+        None if bias is None else bias._data,
+        *geometry,
+        pair(op, "output_padding", output_padding),
+        activation or "none",
+    )
+    backward = _backward(
+        y,
+        activation,
+        (x, w, bias),
+        lambda dz: _core.conv_transpose2d_data_gradient(x_shape, filters, dz, *geometry),
+        lambda dz: _core.conv_transpose2d_weight_gradient(image, filters.shape, dz, *geometry),
+    )
+    return record(y, (x, w, bias), backward)
+
+
+def _tensors(x, w, bias):
+    return as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias)
+
+
+def _backward(y, activation, inputs, data_gradient, weight_gradient):
+    """The closure for ``record``: through the activation, then only the gradients that are wanted."""
+    x_wanted, w_wanted, bias_wanted = (t is not None and t.requires_grad for t in inputs)
+    # What is not wanted must not keep its tensors alive.
+    saved = y if activation else None
+    data_gradient = data_gradient if x_wanted else None
+    weight_gradient = weight_gradient if w_wanted else None
+
+    def backward(dy):
+        dz, db = _core.epilogue_gradient(activation or "none", dy if saved is None else saved, dy, bias_wanted)
+        return (
+            data_gradient and data_gradient(dz),
+            weight_gradient and weight_gradient(dz),
+            db if bias_wanted else None,
+        )
+
+    return backward
