@@ -1,7 +1,7 @@
 """The classic image data sets by name: found on this machine where possible, downloaded once where not.
 
-Folders are searched in this order: the explicit `directory` (then nothing else), `CONVKIT_DATA`, the user cache, the
-system's packages; within each, the folder itself and its subfolders with the data set's names.
+Folders are searched in this order: the explicit ``directory`` (then nothing else), ``CONVKIT_DATA``, the user cache,
+the system's packages; within each, the folder itself and its subfolders with the data set's names.
 """
 
 import os
@@ -101,7 +101,7 @@ def _candidates(dataset, directory):
 
 
 def _locate(dataset, directory, layouts):
-    """Paths of the files of the first of `layouts` (tuples of file names, the published one last) found complete."""
+    """Paths of the files of the first of ``layouts`` (tuples of file names, the published one last) found complete."""
     for folder in _candidates(dataset, directory):
         for names in layouts:
             if all((folder / name).exists() for name in names):
@@ -166,7 +166,7 @@ def fashion_mnist(split="train", directory=None):
 def mnist(split="train", directory=None):
     """MNIST (LeCun et al. 1998): 60,000 training and 10,000 test images of handwritten digits.
 
-    Returns (images uint8 [N,28,28,1], labels int64 [N]); errors as `fashion_mnist`.
+    Returns (images uint8 [N,28,28,1], labels int64 [N]); errors as ``fashion_mnist``.
     """
     return _load_idx(_MNIST, split, directory)
 
@@ -174,8 +174,8 @@ def mnist(split="train", directory=None):
 def cifar10(split="train", directory=None):
     """CIFAR-10 (Krizhevsky 2009), binary version: 50,000 training and 10,000 test colour images in 10 classes.
 
-    Returns (images uint8 [N,32,32,3], labels int64 [N]); errors as `fashion_mnist`. Reads the unpacked folder
-    `cifar-10-batches-bin` or the archive `cifar-10-binary.tar.gz`.
+    Returns (images uint8 [N,32,32,3], labels int64 [N]); errors as ``fashion_mnist``. Reads the unpacked folder
+    ``cifar-10-batches-bin`` or the archive ``cifar-10-binary.tar.gz``.
     """
     _check_split(_CIFAR10, split)
     batches = tuple(f"data_batch_{i}.bin" for i in range(1, 6)) if split == "train" else ("test_batch.bin",)

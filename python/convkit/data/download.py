@@ -20,7 +20,7 @@ def _md5(path):
 
 
 def _continue_from(url, part):
-    """Append to `part` what the server still holds beyond it, or write it anew where the server cannot continue."""
+    """Append to ``part`` what the server still holds beyond it, or write it anew where the server cannot continue."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -42,10 +42,10 @@ def _continue_from(url, part):
 
 
 def fetch(urls, target, md5):
-    """Bring the file with the checksum `md5` from the first of `urls` that delivers it to the path `target`.
+    """Bring the file with the checksum ``md5`` from the first of ``urls`` that delivers it to the path ``target``.
 
-    An interrupted download stays beside it as `<target>.part` and is continued by the next call (HTTP Range); only a
-    file with the right checksum gets the name `target`. Raises OSError, with each mirror's answer, when none delivers.
+    An interrupted download stays beside it as ``<target>.part`` and is continued by the next call (HTTP Range); only a
+    file with the right checksum gets the name ``target``. Raises OSError, with each mirror's answer, when none does.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", 
 
 
 def read_image(path, size, channels=3):
-    """Read an image file as uint8 [H,W,channels], resized (bilinear) to `size`, an int or (height, width).
+    """Read an image file as uint8 [H,W,channels], resized (bilinear) to ``size``, an int or (height, width).
 
     channels: 3 for RGB or 1 for luminance (ITU-R 601). Raises ImportError without Pillow, FileNotFoundError for a
     missing file and ValueError for one that is not an image.
@@ -31,7 +31,7 @@ def read_image(path, size, channels=3):
 
 
 class ImageFolder:
-    """A data set of `directory/<class>/<image file>`; item i is (image uint8 [H,W,channels], class number).
+    """A data set of ``directory/<class>/<image file>``; item i is (image uint8 [H,W,channels], class number).
 
     size: int or (height, width) every image is resized to.
     classes: class names in the order of their numbers; by default the subfolders' names in sorted order.

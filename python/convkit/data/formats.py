@@ -16,7 +16,7 @@ _CIFAR_RECORD = 1 + 3 * 32 * 32  # one label, then the red, green and blue plane
 
 
 def _read_exactly(stream, size, path):
-    """Read `size` bytes and the end of the file; in pieces, so a damaged header cannot ask for all memory at once."""
+    """Read ``size`` bytes and the end of the file; in pieces, so a damaged header cannot ask for all memory at once."""
     pieces, missing = [], size
     while missing:
         piece = stream.read(min(missing, _CHUNK))
@@ -36,7 +36,7 @@ def read_idx(path, ndim):
     """Read an IDX file of unsigned bytes, gzip-compressed when its name ends in .gz.
 
     Format: two zero bytes, the type code 0x08, the number of axes, each axis as a big-endian 32-bit integer, the
-    data in row-major order (http://yann.lecun.com/exdb/mnist/). Returns a uint8 array with `ndim` axes; raises
+    data in row-major order (http://yann.lecun.com/exdb/mnist/). Returns a uint8 array with ``ndim`` axes; raises
     ValueError when the file is anything else.
     """
     path = Path(path)
@@ -57,7 +57,7 @@ def read_idx(path, ndim):
 
 
 def read_cifar10_archive(path, batches):
-    """Read `batches` (file names) of cifar-10-binary.tar.gz in place: nothing is unpacked. Returns their bytes."""
+    """Read ``batches`` (file names) of cifar-10-binary.tar.gz in place: nothing is unpacked. Returns their bytes."""
     found = {}
     try:
         with tarfile.open(path, "r:gz") as archive:

@@ -46,15 +46,15 @@ def as_labels(y):
 
 
 class DataLoader:
-    """Yield `(x float32 [N,H,W,C], y int64 [N])` tensors, one pass over `data` per loop.
+    """Yield ``(x float32 [N,H,W,C], y int64 [N])`` tensors, one pass over ``data`` per loop.
 
-    data: a pair of arrays (x, y), or any object with `__len__` and `__getitem__` that returns (image, label).
-    uint8 images become x/255 unless `transform` already returned floats; float labels stay float32.
-    shuffle: every loop is a new epoch with its own permutation, a function of (seed, epoch) alone; `epoch` is the
+    data: a pair of arrays (x, y), or any object with ``__len__`` and ``__getitem__`` that returns (image, label).
+    uint8 images become x/255 unless ``transform`` already returned floats; float labels stay float32.
+    shuffle: every loop is a new epoch with its own permutation, a function of (seed, epoch) alone; ``epoch`` is the
     number the next loop will have and may be set.
     transform: maps one numpy image [H,W,C] to another; when it has a second argument it is handed a
-    `numpy.random.Generator` seeded by (seed, epoch, index of the image).
-    drop_last: leave out a last batch smaller than `batch_size`.
+    ``numpy.random.Generator`` seeded by (seed, epoch, index of the image).
+    drop_last: leave out a last batch smaller than ``batch_size``.
     workers: background threads that prepare batches ahead; 0 prepares each in the loop itself. They end with the
     loop, also when it is left early.
     """

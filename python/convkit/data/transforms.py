@@ -1,6 +1,6 @@
 """Image transforms: callables that take and return a numpy image [H,W,C].
 
-A transform that draws random numbers takes a second argument, the `numpy.random.Generator` the loader made for this
+A transform that draws random numbers takes a second argument, the ``numpy.random.Generator`` the loader made for this
 image from (seed, epoch, index); so results depend neither on the number of workers nor on the order of the work.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def takes_generator(transform):
-    """Whether `transform` has a second positional parameter, for the loader's generator."""
+    """Whether ``transform`` has a second positional parameter, for the loader's generator."""
     try:
         parameters = inspect.signature(transform).parameters.values()
     except (TypeError, ValueError):  # some builtins have no signature
@@ -20,7 +20,7 @@ def takes_generator(transform):
 
 
 class Compose:
-    """Apply `transforms` one after the other; those with a second argument share the image's generator."""
+    """Apply ``transforms`` one after the other; those with a second argument share the image's generator."""
 
     def __init__(self, transforms):
         self.transforms = list(transforms)
@@ -33,7 +33,7 @@ class Compose:
 
 
 class Rescale:
-    """Multiply by `scale` and add `offset`: uint8 or float [H,W,C] in, float32 out. The default maps 0..255 to 0..1."""
+    """``image * scale + offset``: uint8 or float [H,W,C] in, float32 out. The default maps 0..255 to 0..1."""
 
     def __init__(self, scale=1 / 255, offset=0.0):
         self.scale, self.offset = np.float32(scale), np.float32(offset)
@@ -43,7 +43,7 @@ class Rescale:
 
 
 class Normalize:
-    """Subtract `mean` and divide by `std`, one value or one per channel; uint8 images are taken as 0..1 first."""
+    """Subtract ``mean`` and divide by ``std``, one value or one per channel; uint8 images are taken as 0..1 first."""
 
     def __init__(self, mean, std):
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
@@ -58,7 +58,7 @@ class Normalize:
 
 
 class RandomHorizontalFlip:
-    """Mirror left and right with probability `p`."""
+    """Mirror left and right with probability ``p``."""
 
     def __init__(self, p=0.5):
         if not 0 <= p <= 1:

@@ -10,7 +10,7 @@ from .. import nn
 from .registry import register
 
 
-@register("illustrated.lenet")
+@register("illustrated.lenet", size=(28, 28))
 def lenet(num_classes: int = 10, in_channels: int = 1, include_top: bool = True) -> nn.Sequential:
     """Example 10.3 for [N,28,28,in_channels] scaled to [0, 1]: 1,199,882 parameters, returns logits [N,num_classes].
 

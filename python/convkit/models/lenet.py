@@ -6,7 +6,7 @@ from .. import nn
 from .registry import register
 
 
-@register("lenet5")
+@register("lenet5", size=(28, 28))
 def lenet5(num_classes: int = 10, in_channels: int = 1, include_top: bool = True) -> nn.Sequential:
     """LeNet-5 for [N,28,28,in_channels]: 61,706 parameters, returns logits [N,num_classes].
 

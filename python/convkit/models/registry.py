@@ -13,8 +13,11 @@ from ..nn import Module
 _factories: dict[str, Callable[..., Module]] = {}
 
 
-def register(name: str):
-    """Decorator of a factory: lists it as ``name``, and notes name and arguments in its models, for ``load``."""
+def register(name: str, size: tuple[int, int]):
+    """Decorator of a factory: lists it as ``name``, and notes name and arguments in its models, for ``load``.
+
+    ``size`` is the height and width of the images the model is made for; with ``in_channels`` it is ``input_shape``.
+    """
 
     def decorate(factory):
         signature = inspect.signature(factory)
@@ -25,6 +28,7 @@ def register(name: str):
             bound.apply_defaults()
             model = factory(*args, **kwargs)
             model._factory = (name, dict(bound.arguments))
+            model.input_shape = (*size, bound.arguments["in_channels"])
             return model
 
         _factories[name] = build

@@ -53,6 +53,7 @@ class Module:
     training = True
     classes: list[str] | None = None
     normalisation: dict | None = None
+    input_shape: tuple[int, int, int] | None = None  # (H, W, C) the model is made for, set by its factory
     _buffers: tuple[str, ...] = ()
     _forward_hooks: tuple[Callable, ...] = ()
     _factory: tuple[str, dict] | None = None  # (name in convkit.models, arguments), set by the factory that built it
