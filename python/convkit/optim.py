@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from . import _core
 from .creation import zeros
 from .tensor import Tensor, tensor
@@ -20,6 +22,8 @@ class Optimizer:
 
     ``params`` is an iterable of tensors, or of dicts with "params" and any of the optimizer's options for that group.
     """
+
+    _state_names: frozenset[str]  # of each parameter's state; "step" is a number, the others are tensors
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict[str, Any]):
         self.defaults = defaults
@@ -37,10 +41,10 @@ class Optimizer:
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add ``{"params": tensors, option: value, ...}``; options left out take the optimizer's defaults."""
+        if "params" not in group or not group.keys() <= {"params", *self.defaults}:
+            options = ", ".join(self.defaults)
+            raise ValueError(f"[{self._name}] a group holds params and any of {options}. Received: {list(group)}.")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        unknown = group.keys() - self.defaults.keys() - {"params"}
-        if unknown:
-            raise ValueError(f"[{self._name}] a group takes {', '.join(self.defaults)}. Received: {sorted(unknown)}.")
         held = {id(param) for other in self.param_groups for param in other["params"]}
         for param in params:
             if not isinstance(param, Tensor):
@@ -85,31 +89,50 @@ class Optimizer:
         return {"state": {number: dict(state) for number, state in self.state.items()}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the options and a copy of the state that an optimizer of the same parameters returned."""
-        groups, sizes = state_dict["param_groups"], [len(group["params"]) for group in self.param_groups]
-        if [len(group["params"]) for group in groups] != sizes:
-            received = [len(group["params"]) for group in groups]
-            raise ValueError(f"[{self._name}] the state is of groups of {received} parameters, not of {sizes}.")
-        params = [param for group in self.param_groups for param in group["params"]]
-        state = {
-            int(number): {name: self._own(name, value, params[int(number)]) for name, value in entry.items()}
-            for number, entry in state_dict["state"].items()
-        }
+        """Take over the options and a copy of the state that an optimizer of the same kind and parameters returned.
+
+        Anything else is a ValueError and changes nothing.
+        """
+        try:
+            groups, state = self._checked_groups(state_dict["param_groups"]), self._own_state(state_dict["state"])
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"[{self._name}] this is no state of an optimizer: {error!r}.") from error
         for group, loaded in zip(self.param_groups, groups):
-            group.update({option: loaded[option] for option in self.defaults if option in loaded})
+            group.update(loaded)
         self.state = state
 
-    def _own(self, name: str, value: Any, param: Tensor) -> Any:
-        """A copy of a loaded state entry: a number, or a tensor shaped like its parameter."""
-        if isinstance(value, int | float):
-            return value
-        if tuple(value.shape) != param.shape:
-            raise ValueError(f"[{self._name}] {name} has shape {tuple(value.shape)}, its parameter {param.shape}.")
-        return _zeros_like(param).copy_(tensor(value, dtype=param.dtype, device=param.device))
+    def _checked_groups(self, loaded: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The options of the groups in a state, which must have as many parameters as ours."""
+        theirs, ours = [len(group["params"]) for group in loaded], [len(group["params"]) for group in self.param_groups]
+        if theirs != ours:
+            raise ValueError(f"[{self._name}] the state is of groups of {theirs} parameters, not of {ours}.")
+        groups = [{option: group[option] for option in self.defaults} for group in loaded]
+        for group in groups:
+            self._check(group)
+        return groups
+
+    def _own_state(self, loaded: Mapping[Any, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+        """A copy of the per-parameter state: numbers, and tensors shaped like their parameter."""
+        params = dict(enumerate(param for group in self.param_groups for param in group["params"]))
+        state = {}
+        for number, entry in loaded.items():
+            param = params[int(number)]
+            if entry and entry.keys() != self._state_names:
+                raise ValueError(f"[{self._name}] the state needs {sorted(self._state_names)}, not {sorted(entry)}.")
+            for name, value in entry.items():
+                if name != "step" and np.shape(value) != param.shape:
+                    raise ValueError(f"[{self._name}] {name} has shape {np.shape(value)}, its parameter {param.shape}.")
+            state[int(number)] = {
+                name: int(value) if name == "step" else tensor(value, dtype=param.dtype, device=param.device)
+                for name, value in entry.items()
+            }
+        return state
 
 
 class SGD(Optimizer):
     """v = momentum v + g;  p = p - lr v  (with nesterov: p - lr (g + momentum v));  g includes weight_decay p."""
+
+    _state_names = frozenset({"momentum_buffer"})
 
     def __init__(self, params, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
@@ -141,6 +164,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), bias-corrected; weight decay is added to the gradient (L2)."""
 
+    _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
     _decoupled = False
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
@@ -205,10 +229,15 @@ class Schedule:
         return {"steps": self.steps, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        theirs, ours = len(state_dict["base_lrs"]), len(self.base_lrs)
-        if theirs != ours:
-            raise ValueError(f"[{type(self).__name__}] the state is of {theirs} groups, not of {ours}.")
-        self.steps, self.base_lrs = state_dict["steps"], list(state_dict["base_lrs"])
+        """Continue where another schedule was; sets the learning rates too. ValueError for anything else."""
+        name = type(self).__name__
+        try:
+            steps, base_lrs = int(state_dict["steps"]), [float(base) for base in state_dict["base_lrs"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"[{name}] this is no state of a schedule: {error!r}.") from error
+        if len(base_lrs) != len(self.base_lrs):
+            raise ValueError(f"[{name}] the state is of {len(base_lrs)} groups, not of {len(self.base_lrs)}.")
+        self.steps, self.base_lrs = steps, base_lrs
         self._apply()
 
     def _apply(self) -> None:

@@ -178,9 +178,9 @@ class Module:
         problems = [f"missing: {', '.join(missing)}"] if strict and missing else []
         problems += [f"unexpected: {', '.join(unexpected)}"] if strict and unexpected else []
         problems += [
-            f"wrong shape: {name} has {tuple(state[name].shape)}, the model needs {value.shape}"
+            f"wrong shape: {name} has {np.shape(state[name])}, the model needs {value.shape}"
             for name, value in own.items()
-            if name in state and tuple(state[name].shape) != value.shape
+            if name in state and np.shape(state[name]) != value.shape
         ]
         if problems:
             raise ValueError(
