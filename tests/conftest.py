@@ -24,3 +24,12 @@ def threads():
     before = ck.get_num_threads()
     yield ck.set_num_threads
     ck.set_num_threads(before)
+
+
+@pytest.fixture(params=ck._core.available_isas())
+def each_isa(request):
+    """Runs the test once per ISA that this machine has."""
+    before = ck._core.active_isa()
+    ck._core.set_isa(request.param)
+    yield request.param
+    ck._core.set_isa(before)

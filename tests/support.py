@@ -8,7 +8,8 @@ import numpy as np
 
 import convkit as ck
 import op_table
-from cases import Case
+from cases import Case, distinct
+from convkit.bench import shapes
 
 # c of the tolerance: sums are blocked and fused, so their error stays near that of a few additions.
 TOLERANCE_FACTOR = 8.0
@@ -145,6 +146,37 @@ def make_case(op, seed=0, arguments=None, **arrays):
     return Case(op, arrays, defaults | (arguments or {}), {}, seed)
 
 
+def small_problems(kind, **where):
+    """The problems of bench/shapes/small.txt of one kind, by name; `where` filters by attribute."""
+    return {
+        name: problem
+        for name, problem in shapes.read("small").items()
+        if isinstance(problem, kind) and all(getattr(problem, k) == v for k, v in where.items())
+    }
+
+
+def problem_case(problem, **arguments):
+    """The case of a problem of the shape files."""
+    rng = np.random.default_rng(7)
+    if isinstance(problem, shapes.Gemm):
+        return make_case("matmul", a=distinct(rng, (problem.m, problem.k)), b=distinct(rng, (problem.k, problem.n)))
+    x = distinct(rng, (problem.n, *problem.hw, problem.c))
+    if isinstance(problem, shapes.Pool2d):
+        arguments |= {"kernel_size": problem.kernel, "ceil_mode": problem.ceil_mode}
+        arguments |= {"dilation": problem.dilation} if problem.mode == "max" else {}
+        return make_case(
+            f"{problem.mode}_pool2d", arguments=arguments | {"stride": problem.stride, "padding": problem.padding}, x=x
+        )
+    outer, inner = (problem.c, problem.o) if problem.transposed else (problem.o, problem.c)
+    w = distinct(rng, (outer, *problem.kernel, inner // problem.groups))
+    arguments |= {k: getattr(problem, k) for k in ("stride", "padding", "dilation", "groups")}
+    arguments |= {"output_padding": problem.output_padding} if problem.transposed else {}
+    return make_case(
+        "conv_transpose2d" if problem.transposed else "conv2d", arguments=arguments, x=x, w=w,
+        bias=distinct(rng, (problem.o,)),
+    )  # fmt: skip
+
+
 def check_central_differences(case, h=1e-6, coordinates=8):
     """The float64 gradients against (f(x + hv) - f(x - hv)) / 2h, along single coordinates and a dense direction."""
     rng = np.random.default_rng(case.seed)
@@ -175,6 +207,17 @@ def bits(case, dtype=np.float32):
     outputs, _ = op_table.evaluate(case.op, op_table.widened(case.arrays), case.arguments)
     outputs, gradients = run(case, dtype, op_table.upstream_of(case, np.shape(outputs[0])))
     return [a.tobytes() for a in (*outputs, *gradients.values())]
+
+
+def assert_bitwise_stable(case, set_num_threads):
+    """The same bits for 1, 2, 3, 5 and 8 threads, and in 20 runs."""
+    set_num_threads(1)
+    first = bits(case)
+    for count in (2, 3, 5, 8):
+        set_num_threads(count)
+        assert bits(case) == first, f"{count} threads differ from 1: {case}"
+    for i in range(20):
+        assert bits(case) == first, f"run {i} differs: {case}"
 
 
 def failures(cases, function, shown=5):

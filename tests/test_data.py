@@ -42,7 +42,6 @@ def nowhere(tmp_path, monkeypatch):
     """No data folder, an empty cache, no system packages and no mirror."""
     monkeypatch.delenv("CONVKIT_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "*")
     for name in ("_MNIST", "_FASHION_MNIST", "_CIFAR10"):
         monkeypatch.setattr(datasets, name, replace(getattr(datasets, name), mirrors=NO_MIRROR, system=()))
     return tmp_path
@@ -266,8 +265,7 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def mirror(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
+def mirror():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
     server.daemon_threads = False  # joined by server_close
     server.plan, server.log, server.files, server.ranges = [], [], {}, True

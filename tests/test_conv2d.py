@@ -1,0 +1,136 @@
+"""conv2d: the shared problems, padding rules, groups, special values, scratch memory, bitwise stability."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import convkit as ck
+from cases import distinct
+from convkit.bench.shapes import Conv2d, parse
+from support import assert_bitwise_stable, check, make_case, problem_case, small_problems
+
+PROBLEMS = small_problems(Conv2d, transposed=False)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_small_problems(name, each_isa):
+    check(problem_case(PROBLEMS[name]))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "tanh", "sigmoid"])
+def test_fused_activation(activation, each_isa):
+    check(problem_case(parse("conv:n1c5h9o17k3p1"), activation=activation))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 6, 7, 8, 11])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_same_padding_is_tensorflows(size, kernel, stride, dilation):
+    rng = np.random.default_rng(0)
+    x, w = distinct(rng, (1, size, size, 2)), distinct(rng, (3, kernel, kernel, 2))
+    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    pads = (total // 2, total - total // 2)
+    same = ck.conv2d(x, w, stride=stride, dilation=dilation, padding="same")
+    explicit = ck.conv2d(x, w, stride=stride, dilation=dilation, padding=(pads, pads))
+    assert same.shape == (1, -(-size // stride), -(-size // stride), 3)
+    np.testing.assert_array_equal(same.numpy(), explicit.numpy())
+
+
+def test_asymmetric_padding_equals_an_explicit_pad():
+    rng = np.random.default_rng(0)
+    x, w = distinct(rng, (2, 5, 6, 3)), distinct(rng, (4, 3, 3, 3))
+    got = ck.conv2d(x, w, padding=((1, 2), (0, 3)))
+    padded = ck.conv2d(np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0))), w)
+    assert got.shape == (2, 6, 7, 4)
+    np.testing.assert_allclose(got.numpy(), padded.numpy(), rtol=0, atol=1e-5)
+
+
+def test_one_filter_tap_is_a_shift():
+    x = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)
+    w = np.zeros((1, 3, 3, 1), np.float32)
+    w[0, 0, 2, 0] = 1  # the value above and to the right
+    y = ck.conv2d(x, w, padding=1).numpy()[0, :, :, 0]
+    want = np.zeros((5, 5), np.float32)
+    want[1:, :4] = x[0, :4, 1:, 0]
+    np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("groups, channels, filters", [(1, 16, 8), (2, 16, 8), (8, 16, 24), (16, 16, 16), (16, 16, 48)])
+def test_groups_and_channel_multipliers(groups, channels, filters):
+    check(problem_case(Conv2d(2, channels, (7, 6), filters, (3, 3), padding=1, groups=groups)))
+
+
+@pytest.mark.parametrize("channels", [32, 48, 64, 80])
+@pytest.mark.parametrize("precision", ["fast", "precise"])
+def test_error_bound_at_channel_multiples(channels, precision):
+    ck.set_precision(precision)
+    try:
+        check(problem_case(Conv2d(1, channels, (12, 12), 32, (3, 3), padding=1)))
+    finally:
+        ck.set_precision("fast")
+
+
+def test_gradients_only_of_what_asks_for_them():
+    rng = np.random.default_rng(0)
+    x, w = distinct(rng, (1, 5, 5, 3)), distinct(rng, (4, 3, 3, 3))
+    both = ck.tensor(x, requires_grad=True), ck.tensor(w, requires_grad=True)
+    ck.conv2d(*both).sum().backward()
+    for i in (0, 1):
+        alone = [ck.tensor(x), ck.tensor(w)]
+        alone[i].requires_grad = True
+        ck.conv2d(*alone).sum().backward()
+        np.testing.assert_array_equal(alone[i].grad.numpy(), both[i].grad.numpy())
+        assert alone[1 - i].grad is None
+
+
+def test_strided_readonly_and_float64_arrays():
+    rng = np.random.default_rng(0)
+    x, w = distinct(rng, (1, 6, 10, 4)), distinct(rng, (2, 3, 3, 2))
+    view = x[:, :, ::2, 1:3]
+    frozen = w.copy()
+    frozen.flags.writeable = False
+    want = ck.conv2d(view.copy(), w).numpy()
+    np.testing.assert_array_equal(ck.conv2d(view, frozen).numpy(), want)
+    double = ck.conv2d(view.astype(np.float64), w.astype(np.float64))
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(double.numpy(), want, atol=1e-5)
+
+
+def test_nan_and_infinity_reach_exactly_their_windows(each_isa):
+    rng = np.random.default_rng(0)
+    x, w = distinct(rng, (1, 9, 23, 3)), distinct(rng, (18, 3, 3, 3))
+    x[0, 2, 3, 1], x[0, 5, 17, 0] = np.nan, np.inf
+    check(make_case("conv2d", arguments={"padding": 1}, x=x, w=w))
+
+
+def test_empty_batch_has_zero_weight_gradients():
+    w = ck.ones((4, 3, 3, 2), requires_grad=True)
+    y = ck.conv2d(ck.zeros((0, 5, 5, 2)), w, padding=1)
+    assert y.shape == (0, 5, 5, 4)
+    y.sum().backward()
+    assert w.grad.shape == (4, 3, 3, 2) and not w.grad.numpy().any()
+
+
+@pytest.mark.parametrize(
+    "text", ["n2c33h23o65k3p1", "n1c3h61o33k7s2p3", "n3c40h19o40k3p1g40", "n2c65h17o64k1", "n5c1h28o32k3"]
+)
+def test_bitwise_stable(text, threads):
+    assert_bitwise_stable(problem_case(parse(f"conv:{text}")), threads)
+
+
+def test_no_image_sized_scratch():
+    """A 7x7 stride 4 convolution of 3x1500x1500: a patch matrix would take 83 MB, the output takes 4.5 MB."""
+    code = """
+import resource, convkit as ck
+ck.set_workspace_limit(16 << 20)
+x, w = ck.ones((1, 1500, 1500, 3)), ck.ones((8, 7, 7, 3))
+ck.conv2d(ck.ones((1, 32, 32, 3)), w, stride=4)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+y = ck.conv2d(x, w, stride=4)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    grown = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert grown < (5 + 16 + 12) * 1024, f"the resident set grew by {grown} KiB"
