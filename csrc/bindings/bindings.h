@@ -17,6 +17,7 @@ void bind_tensor(py::module_& m);       // bind_tensor.cpp: Tensor, numpy and bu
 void bind_tensor_base(py::module_& m);  // bind_tensor_base.cpp: what convkit.Tensor derives from
 void bind_dlpack(py::module_& m);       // bind_dlpack.cpp: sharing memory with other libraries
 void bind_config(py::module_& m);       // bind_config.cpp: ISA, threads, build facts
+void bind_cuda(py::module_& m);         // bind_cuda.cpp: what the CUDA runtime says about this machine
 void bind_pointwise(py::module_& m);    // bind_ops.cpp: unary, binary, comparisons, reductions, shape ops, random
 void bind_conv2d(py::module_& m);       // bind_conv2d.cpp: convolution, its adjoint and their gradients
 

@@ -20,6 +20,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_tensor_base(m);
     bind_dlpack(m);
     bind_config(m);
+    bind_cuda(m);
     bind_pointwise(m);
     bind_conv2d(m);
 }

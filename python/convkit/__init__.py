@@ -20,6 +20,7 @@ from .config import (
     show_config,
 )
 from .creation import arange, full, ones, zeros
+from .cuda import autocast
 from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
 from .ops import conv2d, conv_transpose2d, exp, flatten, leaky_relu, log, relu, relu6, sigmoid, sqrt, tanh
 from .random import get_rng_state, manual_seed, rand, randn, set_rng_state

@@ -75,6 +75,7 @@ def show_config() -> str:
         "ISA active": _core.active_isa(),
         "threads": f"{get_num_threads()} ({'OpenMP' if _core.openmp else 'built without OpenMP'})",
         "precision": _precision,
+        "CUDA compiled": _core.cuda_architectures or "no",
         "CUDA": "available" if reason is None else f"not available: {reason}",
     }
     return "\n".join(f"{name + ':':15}{value}" for name, value in facts.items())

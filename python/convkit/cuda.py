@@ -1,6 +1,10 @@
-"""State of the CUDA backend."""
+"""State of the CUDA backend. Nothing here runs before it is asked for: importing convkit does not wake the driver."""
 
 from __future__ import annotations
+
+import contextlib
+
+from . import _core, dtypes
 
 
 def is_available() -> bool:
@@ -9,8 +13,8 @@ def is_available() -> bool:
 
 
 def unavailable_reason() -> str | None:
-    """One sentence saying why CUDA cannot be used; None when it can."""
-    return "this build of convkit has no CUDA kernels"
+    """One sentence saying why CUDA cannot be used: how convkit was built, the driver or the device; None when it can."""
+    return _core.cuda_unavailable_reason() or None
 
 
 def memory_stats() -> dict[str, int]:
@@ -20,3 +24,16 @@ def memory_stats() -> dict[str, int]:
 
 def empty_cache() -> None:
     """Gives cached device memory back to the driver."""
+
+
+def autocast(device: str, dtype=dtypes.bfloat16) -> contextlib.AbstractContextManager:
+    """Inside the context, matrix ops on ``device`` read and write ``dtype`` and accumulate in float32.
+
+    ``device`` must be "cuda" and ``dtype`` ``ck.bfloat16``. RuntimeError, holding :func:`unavailable_reason`, when CUDA
+    cannot be used.
+    """
+    if device != "cuda":
+        raise ValueError(f'[autocast] the device must be "cuda". Received: {device!r}.')
+    if dtype is not dtypes.bfloat16:
+        raise TypeError(f"[autocast] the dtype must be convkit.bfloat16. Received: {dtype!r}.")
+    raise RuntimeError(f"[autocast] CUDA is not available: {unavailable_reason()}.")

@@ -1,0 +1,18 @@
+// Compiled, linked and run by FindNvcc.cmake: prints the architectures of the GPUs present, such as 90;90.
+#include <cuda_runtime.h>
+
+#include <cstdio>
+
+__global__ void kernel() {}
+
+int main() {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) return 0;
+    for (int device = 0; device < count; ++device) {
+        int major = 0, minor = 0;
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+        std::printf("%s%d%d", device ? ";" : "", major, minor);
+    }
+    return 0;
+}
