@@ -13,7 +13,7 @@ def is_available() -> bool:
 
 
 def unavailable_reason() -> str | None:
-    """One sentence saying why CUDA cannot be used: how convkit was built, the driver or the device; None when it can."""
+    """Why CUDA cannot be used (the build, the driver or the device), in one sentence; None when it can."""
     return _core.cuda_unavailable_reason() or None
 
 
