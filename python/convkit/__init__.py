@@ -10,10 +10,10 @@
 from . import cuda, data, models, nn, optim, weights
 from .autograd import no_grad
 from .config import (
-    __version__,
     apply_environment,
     get_num_threads,
     get_precision,
+    package_version,
     set_num_threads,
     set_precision,
     set_workspace_limit,
@@ -28,3 +28,9 @@ from .tensor import Tensor, from_dlpack, from_numpy, tensor
 
 apply_environment()
 del apply_environment
+
+
+def __getattr__(name):
+    if name == "__version__":
+        return package_version()
+    raise AttributeError(f"module 'convkit' has no attribute {name!r}")

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
 from . import _core, cuda
-
-try:
-    __version__ = version("convkit")
-except PackageNotFoundError:  # run from a source tree
-    __version__ = "0+source"
 
 _precision = "fast"
 
@@ -62,11 +56,21 @@ def get_precision() -> str:
     return _precision
 
 
+def package_version() -> str:
+    """The installed version, convkit's ``__version__``."""
+    from importlib.metadata import PackageNotFoundError, version  # 20 ms, a quarter of convkit's whole import
+
+    try:
+        return version("convkit")
+    except PackageNotFoundError:  # run from a source tree
+        return "0+source"
+
+
 def show_config() -> str:
     """Versions, ISAs, threads and the state of CUDA, one fact a line."""
     reason = cuda.unavailable_reason()
     facts = {
-        "convkit": __version__,
+        "convkit": package_version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "compiler": _core.compiler,
