@@ -1,0 +1,167 @@
+"""Every refusal of the ops: its exception and its text, `[op] rule. Received: every value.`"""
+
+import numpy as np
+import pytest
+
+import convkit as ck
+
+HUGE = 1 << 62
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+X, W = zeros(2, 5, 6, 4), zeros(8, 3, 3, 4)
+V = zeros(4, 3, 3, 8)  # filters of a transposed convolution of X
+ONE = zeros(4)
+
+
+def refused(error, function, rule, *received):
+    """The call raises `error`, its text holds the rule and every received value."""
+    with pytest.raises(error) as caught:
+        function()
+    text = str(caught.value)
+    assert type(caught.value) is error
+    assert rule in text and text.endswith(".") and text.startswith("["), text
+    assert "Received: " in text, text
+    after = text[text.index("Received: ") :]
+    for value in received:
+        assert value in after, f"{value!r} is missing: {text}"
+
+
+SHAPES = {
+    "conv2d x": (lambda: ck.conv2d(zeros(5, 6, 4), W), "[conv2d] x must have shape [N,H,W,C].", "[5,6,4]"),
+    "conv2d w": (lambda: ck.conv2d(X, zeros(8, 3, 4)), "[conv2d] w must have shape [O,R,S,C/groups].", "[8,3,4]"),
+    "conv2d channels": (
+        lambda: ck.conv2d(X, zeros(8, 3, 3, 5)), "[conv2d] w must have C/groups input channels.", "[2,5,6,4]", "C=4",
+        "[8,3,3,5]", "groups=1",
+    ),
+    "conv2d groups": (
+        lambda: ck.conv2d(X, zeros(8, 3, 3, 1), groups=3), "[conv2d] groups must divide C and O.", "C=4", "O=8",
+        "groups=3",
+    ),
+    "conv2d groups 0": (lambda: ck.conv2d(X, W, groups=0), "[conv2d] groups must be at least 1.", "groups=0"),
+    "conv2d no filters": (lambda: ck.conv2d(X, zeros(0, 3, 3, 4)), "[conv2d] w must have no empty axis.", "[0,3,3,4]"),
+    "conv2d bias": (lambda: ck.conv2d(X, W, zeros(4)), "[conv2d] bias must have shape [8].", "[4]"),
+    "conv2d window": (
+        lambda: ck.conv2d(X, zeros(8, 9, 3, 4), padding=1),
+        "[conv2d] the output must have at least one row and column.",
+        "P = floor((H=5 + pad 1+1 - dilation 1*(window 9-1) - 1) / stride 1) + 1 = 0",
+    ),
+    "conv2d dilated window": (
+        lambda: ck.conv2d(X, W, dilation=(1, 3)), "[conv2d] the output must have at least one row and column.",
+        "Q = floor((W=6 + pad 0+0 - dilation 3*(window 3-1) - 1) / stride 1) + 1 = 0",
+    ),
+    "conv2d stride": (lambda: ck.conv2d(X, W, stride=0), "[conv2d] stride must be at least 1.", "stride=(0,0)"),
+    "conv2d same stride": (
+        lambda: ck.conv2d(X, W, stride=(1, 0), padding="same"), "[conv2d] stride must be at least 1.", "stride=(1,0)",
+    ),
+    "conv2d dilation": (lambda: ck.conv2d(X, W, dilation=-1), "[conv2d] dilation must be at least 1.", "(-1,-1)"),
+    "conv2d padding": (
+        lambda: ck.conv2d(X, W, padding=((0, 1), (-2, 0))), "[conv2d] padding must not be negative.", "top=0",
+        "bottom=1", "left=-2", "right=0",
+    ),
+    "conv2d padding word": (
+        lambda: ck.conv2d(X, W, padding="full"),
+        "[conv2d] padding must be an int, (h, w), ((top, bottom), (left, right)), 'valid' or 'same'.", "padding='full'",
+    ),
+    "conv2d three strides": (
+        lambda: ck.conv2d(X, W, stride=(1, 2, 3)), "[conv2d] stride must be an int or a pair (h, w).", "(1, 2, 3)",
+    ),
+    "conv2d activation": (lambda: ck.conv2d(X, W, activation="gelu"), "activation must be", "gelu"),
+    "conv_transpose2d channels": (
+        lambda: ck.conv_transpose2d(X, W), "[conv_transpose2d] w must have C_in filters.", "[2,5,6,4]", "[8,3,3,4]",
+    ),
+    "conv_transpose2d output_padding": (
+        lambda: ck.conv_transpose2d(X, V, stride=2, output_padding=2),
+        "[conv_transpose2d] output_padding must be at least 0 and below max(stride, dilation).", "output_padding=2",
+        "stride=2", "dilation=1",
+    ),
+    "conv_transpose2d same": (
+        lambda: ck.conv_transpose2d(X, V, padding="same"),
+        "[conv_transpose2d] padding must be an int, (h, w) or ((top, bottom), (left, right)).", "'same'",
+    ),
+    "conv_transpose2d crop": (
+        lambda: ck.conv_transpose2d(X, V, padding=9),
+        "[conv_transpose2d] the output must have at least one row and column.", "P = (H=5 - 1)*stride 1 - pad 9-9",
+    ),
+    "add": (lambda: ck.tensor(zeros(3)) + ck.tensor(zeros(4)), "[add] ", "[3]", "[4]"),
+    "reshape": (lambda: ck.zeros(6).reshape(4, 2), "[reshape] ", "[6]", "[4,2]"),
+    "reshape -1": (lambda: ck.zeros(6).reshape(4, -1), "[reshape] -1 must stand for a whole size.", "(6,)", "(4, -1)"),
+    "transpose": (lambda: ck.zeros(2, 3).transpose(0, 0), "[transpose] ", "0,0"),
+    "sum axis": (lambda: ck.zeros(2, 3).sum(axis=2), "[sum] axis must be in [-2,2).", "axis=2", "(2, 3)"),
+    "negative size": (lambda: ck.zeros(-1, 3), "[full] ", "-1"),
+    "backward": (
+        lambda: (ck.ones(3, requires_grad=True) * 2).backward(),
+        "[backward] a tensor that is not a scalar needs the argument grad.", "(3,)",
+    ),
+    "backward shape": (
+        lambda: (ck.ones(3, requires_grad=True) * 2).backward(ck.ones(4)), "[backward] grad must match the tensor.",
+        "(4,)", "(3,)",
+    ),
+}  # fmt: skip
+OVERFLOWS = {
+    "zeros": (lambda: ck.zeros(1 << 40, 1 << 40), "[full] ", "[1099511627776,1099511627776]"),
+    "conv2d pad": (lambda: ck.conv2d(X, W, padding=HUGE), "[conv2d] padding must", f"top={HUGE}"),
+    "conv2d big output": (lambda: ck.conv2d(X, W, padding=1 << 30), "[conv2d] ", "8"),
+    "conv2d stride": (lambda: ck.conv2d(X, W, stride=HUGE), "[conv2d] stride must", f"{HUGE}"),
+    "conv2d dilation": (lambda: ck.conv2d(X, W, dilation=HUGE), "[conv2d] dilation must", f"{HUGE}"),
+    "conv2d same dilation": (lambda: ck.conv2d(X, W, dilation=HUGE, padding="same"), "[conv2d] ", f"{HUGE}"),
+    "conv_transpose2d stride": (lambda: ck.conv_transpose2d(X, V, stride=1 << 30), "[conv_transpose2d] ", "8"),
+    "broadcast": (lambda: ck.zeros(1 << 20, 1) + ck.zeros(1, 1 << 40), "[full] ", "[1,1099511627776]"),
+}
+TYPES = {
+    "conv2d mixed": (lambda: ck.conv2d(X, W.astype(np.float64)), "[conv2d] ", "float32", "float64"),
+    "conv2d integers": (lambda: ck.conv2d(X.astype(np.int64), W.astype(np.int64)), "[conv2d] ", "int64"),
+    "conv2d bytes": (lambda: ck.conv2d(X.astype(np.uint8), W), "[conv2d] ", "uint8", "float32"),
+    "conv2d bias": (lambda: ck.conv2d(X, W, zeros(8, dtype=np.float64)), "[conv2d] ", "float32", "float64"),
+    "conv2d stride": (lambda: ck.conv2d(X, W, stride=1.5), "[conv2d] stride must be an int or a pair (h, w).", "1.5"),
+    "relu": (lambda: ck.relu(np.arange(3)), "[relu] ", "int64"),
+    "mixed sum": (lambda: ck.zeros(2) + ck.zeros(2, dtype=ck.float64), "[add] ", "float32", "float64"),
+    "complex": (lambda: ck.tensor(np.zeros(2, np.complex64)), "[from_numpy] dtype must be", "complex64"),
+    "text": (lambda: ck.tensor("abc"), "[tensor] needs numbers.", "str"),
+    "half": (lambda: ck.tensor(np.zeros(2, np.float16)), "[from_numpy] dtype must be", "float16"),
+}
+
+
+def entry(table):
+    return pytest.mark.parametrize("call, rule, received", [(c, r, v) for c, r, *v in table.values()], ids=list(table))
+
+
+@entry(SHAPES)
+def test_shapes_and_values(call, rule, received):
+    refused(ValueError, call, rule, *received)
+
+
+@entry(OVERFLOWS)
+def test_sizes_that_overflow(call, rule, received):
+    refused(ValueError, call, rule, *received)
+
+
+@entry(TYPES)
+def test_dtypes(call, rule, received):
+    refused(TypeError, call, rule, *received)
+
+
+def test_devices():
+    with pytest.raises(ValueError, match=r"^\[to\] device must be .*Received: 'tpu'\.$"):
+        ck.zeros(2).to("tpu")
+    if not ck.cuda.is_available():
+        with pytest.raises(RuntimeError) as caught:
+            ck.zeros(2).to("cuda")
+        assert ck.cuda.unavailable_reason() in str(caught.value)
+
+
+def test_a_refusal_leaves_the_library_usable():
+    for call, *_ in SHAPES.values():
+        with pytest.raises(ValueError):
+            call()
+    np.testing.assert_array_equal(ck.conv2d(X + 1, W + 1).numpy(), np.full((2, 3, 4, 8), 36, np.float32))
+
+
+def test_a_second_backward_names_retain_graph():
+    y = ck.ones(3, requires_grad=True).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"^\[backward\] .*retain_graph=True"):
+        y.backward()
