@@ -20,6 +20,9 @@ void bind_config(py::module_& m);       // bind_config.cpp: ISA, threads, build 
 void bind_cuda(py::module_& m);         // bind_cuda.cpp: what the CUDA runtime says about this machine
 void bind_pointwise(py::module_& m);    // bind_ops.cpp: unary, binary, comparisons, reductions, shape ops, random
 void bind_conv2d(py::module_& m);       // bind_conv2d.cpp: convolution, its adjoint and their gradients
+void bind_loss(py::module_& m);         // bind_loss.cpp: softmax, losses
+void bind_norm(py::module_& m);         // bind_norm.cpp: batch norm, dropout
+void bind_optimizer(py::module_& m);    // bind_optimizer.cpp
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 py::dtype numpy_dtype(DType dtype);

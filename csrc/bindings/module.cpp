@@ -23,6 +23,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_cuda(m);
     bind_pointwise(m);
     bind_conv2d(m);
+    bind_loss(m);
+    bind_norm(m);
+    bind_optimizer(m);
 }
 
 }  // namespace ck::bindings

@@ -81,6 +81,43 @@ struct PhiloxKey {
     uint64_t seed, offset;
 };
 
+// A loss is one value per row (none), their mean or their sum.
+enum class Reduction : uint8_t { none, mean, sum };
+
+// Cross-entropy of softmax(x[rows,k]). The mean over labels divides by the weights of the labels.
+struct CrossEntropyShape {
+    int64_t rows, k;
+    double label_smoothing;  // this share of each target is spread evenly over the k classes
+    Reduction reduction;
+};
+
+enum class PointwiseLoss : uint8_t { mse, smooth_l1, bce_with_logits };
+struct PointwiseLossShape {
+    PointwiseLoss kind;
+    int64_t n;
+    double beta;  // smooth_l1 is quadratic below it
+    Reduction reduction;
+};
+
+struct BatchNormShape {
+    int64_t rows, c;
+    double eps;
+    Activation activation;
+    bool training;
+};
+
+// The update rules of torch.optim.
+struct SgdSettings {
+    double lr, momentum, weight_decay;
+    bool nesterov;
+    bool first_step;  // velocity = grad, whatever it held
+};
+struct AdamSettings {
+    double lr, beta1, beta2, eps, weight_decay;
+    bool decoupled;  // AdamW: weight decay acts on the parameter, not on the gradient
+    int64_t step;    // from 1
+};
+
 constexpr int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }

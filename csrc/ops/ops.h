@@ -56,4 +56,44 @@ Tensor conv_transpose2d_data_gradient(const Shape& x_shape, const Tensor& w, con
 Tensor conv_transpose2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy,
                                         const Conv2dGeometry& g);
 
+// softmax along any axis; log = true gives its logarithm
+Tensor softmax(bool log, const Tensor& x, int64_t axis);
+Tensor softmax_gradient(bool log, const Tensor& y, const Tensor& dy, int64_t axis);
+
+// losses. target: int64 labels [...] or probabilities [...,K] of logits [...,K]; weight [K] or null;
+// reduction "none", "mean" or "sum". target and weight (or null) of a pointwise loss are shaped like x.
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const Tensor* weight, double label_smoothing,
+                     const std::string& reduction);
+Tensor cross_entropy_gradient(const Tensor& logits, const Tensor& target, const Tensor* weight, double label_smoothing,
+                              const std::string& reduction, const Tensor& dy);
+Tensor pointwise_loss(PointwiseLoss kind, const Tensor& x, const Tensor& target, const Tensor* weight, double beta,
+                      const std::string& reduction);
+Tensor pointwise_loss_gradient(PointwiseLoss kind, const Tensor& x, const Tensor& target, const Tensor* weight,
+                               double beta, const std::string& reduction, const Tensor& dy);
+
+// dropout: the mask is a function of the key, so the gradient is dropout of dy with the same key
+Tensor dropout(const Tensor& x, PhiloxKey key, double p);
+
+// batch norm over the last axis; weight, bias and residual may be null
+struct BatchNormSettings {
+    double eps;
+    Activation activation;
+    bool training;
+};
+struct BatchNormGradients {
+    Tensor dx, dweight, dbias, dresidual;
+};
+// (mean, biased variance); moves the running statistics (both or neither may be null) in place.
+std::pair<Tensor, Tensor> batch_norm_statistics(const Tensor& x, double momentum, Tensor* running_mean,
+                                                Tensor* running_var);
+Tensor batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor* weight, const Tensor* bias,
+                  const Tensor* residual, const BatchNormSettings& settings);
+BatchNormGradients batch_norm_gradient(const Tensor& x, const Tensor& mean, const Tensor& variance,
+                                       const Tensor* weight, const Tensor* bias, const Tensor* y, const Tensor& dy,
+                                       bool has_residual, const BatchNormSettings& settings);
+
+// optimizers, in place; velocity may be null
+void sgd_step(const SgdSettings& s, Tensor& param, const Tensor& grad, Tensor* velocity);
+void adam_step(const AdamSettings& s, Tensor& param, const Tensor& grad, Tensor& m, Tensor& v);
+
 }  // namespace ck

@@ -22,7 +22,27 @@ from .config import (
 from .creation import arange, full, ones, zeros
 from .cuda import autocast
 from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
-from .ops import conv2d, conv_transpose2d, exp, flatten, leaky_relu, log, relu, relu6, sigmoid, sqrt, tanh
+from .ops import (
+    batch_norm,
+    binary_cross_entropy_with_logits,
+    conv2d,
+    conv_transpose2d,
+    cross_entropy,
+    dropout,
+    exp,
+    flatten,
+    leaky_relu,
+    log,
+    log_softmax,
+    mse_loss,
+    relu,
+    relu6,
+    sigmoid,
+    smooth_l1_loss,
+    softmax,
+    sqrt,
+    tanh,
+)
 from .random import get_rng_state, manual_seed, rand, randn, set_rng_state
 from .tensor import Tensor, from_dlpack, from_numpy, tensor
 

@@ -1,6 +1,9 @@
 """The differentiable ops, one file per family: check and normalise arguments, call ``_core``, record the gradient."""
 
 from .conv2d import conv2d, conv_transpose2d
+from .dropout import dropout
+from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss, smooth_l1_loss
+from .norm import batch_norm
 from .pointwise import (
     abs,
     add,
@@ -21,3 +24,4 @@ from .pointwise import (
 )
 from .reduce import argmax, max, mean, sum
 from .shape_ops import astype, flatten, getitem, reshape, to_device, transpose
+from .softmax import log_softmax, softmax

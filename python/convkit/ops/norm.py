@@ -1,0 +1,62 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from .. import _core
+from ..autograd import record
+from ..tensor import Tensor, as_tensor
+
+
+def batch_norm(
+    x,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    *,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    activation: str | None = None,
+    residual=None,
+) -> Tensor:
+    """activation((x - mean) / sqrt(var + eps) * weight + bias + residual), in one pass (Ioffe and Szegedy 2015).
+
+    x [..., C] is normalised over all axes but the last; weight, bias and the running statistics are [C], residual has
+    the shape of x. Training uses the statistics of x and moves the running ones in place,
+    ``(1 - momentum) * old + momentum * new`` with the unbiased variance (both may be None); a single value per channel
+    is a ValueError. Otherwise the running statistics normalise.
+    """
+    x = as_tensor(x)
+    weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
+    mean, variance = _statistics(x, running_mean, running_var, training, momentum)
+    data, w, b = x._data, _core_of(weight), _core_of(bias)
+    y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation or "")
+    output, has_residual = y if activation else None, residual is not None
+
+    def backward(dy):
+        return _core.batch_norm_gradient(
+            data, mean, variance, w, b, output, dy, has_residual, eps, activation or "", training
+        )
+
+    return record(y, (x, weight, bias, residual), backward)
+
+
+def _core_of(tensor):
+    return None if tensor is None else tensor._data
+
+
+def _statistics(x, running_mean, running_var, training, momentum):
+    """Core tensors [C]: mean and variance that normalise x."""
+    running = running_mean, running_var
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("[batch_norm] running_mean and running_var are needed when not training. Received: None.")
+        return tuple(as_tensor(t)._data for t in running)
+    for t in running:
+        if t is not None and not isinstance(t, Tensor):
+            raise TypeError(
+                "[batch_norm] running_mean and running_var must be Tensors when training, which updates them in place. "
+                f"Received: {type(t).__name__}."
+            )
+    return _core.batch_norm_statistics(x._data, momentum, *map(_core_of, running))
