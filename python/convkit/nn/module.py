@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import _core, weights
 from ..tensor import Tensor, as_tensor, tensor
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 
 class Parameter(Tensor):
@@ -227,9 +230,12 @@ class Module:
         self.classes = weights.read_json(metadata, "classes", list) or self.classes
         self.normalisation = weights.read_json(metadata, "normalisation", dict) or self.normalisation
 
-    def summary(self, input_shape: tuple[int, ...]):
-        """The table of layers, output shapes and parameters for one input of ``input_shape`` (without N)."""
-        from .summary import summarize
+    def summary(self, input_shape: tuple[int, ...]) -> Summary:
+        """The table of layers, output shapes and parameters for one input of ``input_shape`` (without N).
+
+        Its str is the table; ``rows``, ``total_params``, ``trainable_params`` hold what it says.
+        """
+        from .summary import summarize  # it knows the layers, and they know this file
 
         return summarize(self, input_shape)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 
 from ..autograd import no_grad
 from ..creation import zeros
@@ -53,7 +54,7 @@ class Summary:
             f"Total params: {self.total_params:,}",
             f"Trainable params: {self.trainable_params:,}",
             f"Non-trainable params: {self.total_params - self.trainable_params:,}",
-            f"Memory: parameters {_mib(self.parameter_bytes)}, activations {_mib(self.activation_bytes)} per image",
+            f"Memory: parameters {_bytes(self.parameter_bytes)}, activations {_bytes(self.activation_bytes)} per image",
         ]
         return "\n".join([text[0], rule, *text[1:], rule, *totals, *self.unread])
 
@@ -65,7 +66,7 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> Summary:
 
     Rows are the modules without children, and those that hold parameters of their own, in the order they finish.
     """
-    if not input_shape or not all(isinstance(size, int) and size > 0 for size in input_shape):
+    if not input_shape or not all(isinstance(size, Integral) and size > 0 for size in input_shape):
         raise ValueError(f"[summary] input_shape is the shape of one input, without N. Received: {input_shape!r}.")
     recorder = _Recorder()
     first = next(model.parameters(), None)
@@ -171,5 +172,5 @@ def _lines(word: str, lines: list[int], size: int) -> str:
     return f"{len(lines)} of {size} {word}s"
 
 
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.2f} MiB"
+def _bytes(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
