@@ -1,0 +1,319 @@
+"""Optimizers against their written-out rules in numpy float64 (and torch where it is installed); schedules likewise."""
+
+import math
+
+import numpy as np
+import pytest
+
+import convkit as ck
+from convkit import nn, optim
+
+SHAPES = [(3, 2), (17,), (), (2, 3, 3, 5)]
+STEPS = 5
+
+
+def make_params(dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    return [nn.Parameter(np.asarray(rng.standard_normal(shape), dtype)) for shape in SHAPES]
+
+
+def gradients(steps=STEPS, seed=1):
+    rng = np.random.default_rng(seed)
+    return [[rng.standard_normal(shape) for shape in SHAPES] for _ in range(steps)]
+
+
+def give(params, grads):
+    for param, grad in zip(params, grads):
+        param.grad = ck.tensor(np.asarray(grad, param.numpy().dtype))
+
+
+def run(optimizer, params, steps):
+    for grads in steps:
+        give(params, grads)
+        optimizer.step()
+    return [param.numpy().copy() for param in params]
+
+
+def sgd_rule(values, steps, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    velocity = [np.zeros_like(value) for value in values]
+    for grads in steps:
+        for i, grad in enumerate(grads):
+            g = grad + weight_decay * values[i]
+            velocity[i] = momentum * velocity[i] + g
+            values[i] = values[i] - lr * (g + momentum * velocity[i] if nesterov else velocity[i])
+    return values
+
+
+def adam_rule(values, steps, lr, betas, eps, weight_decay, decoupled):
+    m = [np.zeros_like(value) for value in values]
+    v = [np.zeros_like(value) for value in values]
+    for t, grads in enumerate(steps, 1):
+        for i, grad in enumerate(grads):
+            g = grad if decoupled else grad + weight_decay * values[i]
+            if decoupled:
+                values[i] = values[i] * (1 - lr * weight_decay)
+            m[i] = betas[0] * m[i] + (1 - betas[0]) * g
+            v[i] = betas[1] * v[i] + (1 - betas[1]) * g * g
+            step = lr / (1 - betas[0] ** t)
+            values[i] = values[i] - step * m[i] / (np.sqrt(v[i]) / math.sqrt(1 - betas[1] ** t) + eps)
+    return values
+
+
+SGDS = [
+    {"lr": 0.1},
+    {"lr": 0.1, "momentum": 0.9},
+    {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.3},
+    {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.3, "nesterov": True},
+    {"lr": 0.1, "weight_decay": 0.3},
+]
+ADAMS = [
+    (optim.Adam, {}),
+    (optim.Adam, {"lr": 0.1, "betas": (0.5, 0.7), "eps": 1e-3, "weight_decay": 0.2}),
+    (optim.AdamW, {}),
+    (optim.AdamW, {"lr": 0.1, "betas": (0.5, 0.7), "eps": 1e-3, "weight_decay": 0.2}),
+]
+
+
+def assert_close(found, expected, dtype):
+    # Each step adds a few roundings to values of size <= about 4.
+    tolerance = 16 * STEPS * np.finfo(dtype).eps
+    for a, b in zip(found, expected):
+        assert a.dtype == dtype and a.shape == np.shape(b)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", SGDS)
+def test_sgd_rule(options, dtype):
+    params = make_params(dtype)
+    expected = sgd_rule([param.numpy().astype(np.float64) for param in params], gradients(), **options)
+    assert_close(run(optim.SGD(params, **options), params, gradients()), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind,options", ADAMS)
+def test_adam_rule(kind, options, dtype):
+    params = make_params(dtype)
+    decay = 0.01 if kind is optim.AdamW else 0.0
+    full = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": decay} | options
+    start = [param.numpy().astype(np.float64) for param in params]
+    expected = adam_rule(start, gradients(), **full, decoupled=kind is optim.AdamW)
+    assert_close(run(kind(params, **options), params, gradients()), expected, dtype)
+
+
+@pytest.mark.parametrize("kind,options", [(optim.SGD, options) for options in SGDS] + ADAMS)
+def test_same_as_torch(kind, options):
+    torch = pytest.importorskip("torch")
+    params = make_params()
+    theirs = [torch.nn.Parameter(torch.tensor(param.numpy().copy())) for param in params]
+    peer = getattr(torch.optim, kind.__name__)(theirs, **options)
+    for grads in gradients():
+        for param, grad in zip(theirs, grads):
+            param.grad = torch.tensor(grad)
+        peer.step()
+    assert_close(run(kind(params, **options), params, gradients()), [p.detach().numpy() for p in theirs], np.float64)
+
+
+def test_groups_have_their_own_options():
+    params = make_params()
+    optimizer = optim.SGD([{"params": params[:1], "lr": 0.0}, {"params": params[1:], "weight_decay": 0.5}], lr=0.1)
+    before = [param.numpy().copy() for param in params]
+    after = run(optimizer, params, gradients(1))
+    np.testing.assert_array_equal(after[0], before[0])
+    expected = sgd_rule(before[1:], [gradients(1)[0][1:]], lr=0.1, weight_decay=0.5)
+    assert_close(after[1:], expected, np.float64)
+
+
+def test_no_gradient_no_update():
+    params = make_params()
+    optimizer = optim.Adam(params, weight_decay=0.5)
+    before = [param.numpy().copy() for param in params]
+    params[0].grad = ck.tensor(np.ones(SHAPES[0]))
+    optimizer.step()
+    assert not np.array_equal(params[0].numpy(), before[0])
+    for param, value in zip(params[1:], before[1:]):
+        np.testing.assert_array_equal(param.numpy(), value)
+    assert list(optimizer.state_dict()["state"]) == [0]
+
+
+def test_zero_grad_sets_none():
+    params = make_params()
+    give(params, gradients(1)[0])
+    optim.SGD(params, lr=0.1).zero_grad()
+    assert all(param.grad is None for param in params)
+
+
+@pytest.mark.parametrize("kind,options", [(optim.SGD, SGDS[3]), (optim.Adam, {}), (optim.AdamW, ADAMS[3][1])])
+def test_resumes_bit_for_bit(kind, options):
+    steps = gradients(6)
+    params = make_params(np.float32)
+    straight = run(kind(params, **options), params, steps)
+
+    params = make_params(np.float32)
+    first = kind(params, **options)
+    run(first, params, steps[:3])
+    copies = [nn.Parameter(param.numpy()) for param in params]
+    second = kind(copies, lr=99.0)
+    second.load_state_dict(first.state_dict())
+    run(first, params, steps[3:])  # must not touch the copy's state
+    for a, b in zip(run(second, copies, steps[3:]), straight):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_state_dict_of_another_optimizer():
+    params = make_params()
+    optimizer = optim.Adam(params)
+    with pytest.raises(ValueError, match=r"\[Adam\] the state is of groups of \[1\] parameters, not of \[4\]"):
+        optimizer.load_state_dict(optim.Adam(params[:1]).state_dict())
+    other = optim.Adam(list(reversed(params)))
+    run(other, list(reversed(params)), [list(reversed(gradients(1)[0]))])
+    with pytest.raises(ValueError, match=r"\[Adam\] exp_avg has shape \(2, 3, 3, 5\), its parameter \(3, 2\)"):
+        optimizer.load_state_dict(other.state_dict())
+    with pytest.raises(
+        ValueError, match=r"\[Adam\] the state needs \['exp_avg', 'exp_avg_sq', 'step'\], not \['momentum_"
+    ):
+        sgd = optim.SGD(params, lr=0.1, momentum=0.9)
+        run(sgd, params, gradients(1))
+        optimizer.load_state_dict({**sgd.state_dict(), "param_groups": optimizer.state_dict()["param_groups"]})
+    good = optimizer.state_dict()
+    for damaged in (
+        {},
+        {**good, "state": None},
+        {**good, "state": {9: {}}},
+        {**good, "state": {"x": {}}},
+        {**good, "param_groups": [{}]},
+        {**good, "param_groups": [{**good["param_groups"][0], "lr": "fast"}]},
+        {**good, "param_groups": [{**good["param_groups"][0], "lr": -1.0}]},
+        {**good, "state": {0: {"step": "x", "exp_avg": np.zeros((3, 2)), "exp_avg_sq": np.zeros((3, 2))}}},
+    ):
+        with pytest.raises(ValueError):
+            optimizer.load_state_dict(damaged)
+    assert optimizer.state_dict() == good and good["state"] == {}
+
+
+def test_refusals():
+    params = make_params()
+    with pytest.raises(ValueError, match=r"\[SGD\] there is no parameter"):
+        optim.SGD([], lr=0.1)
+    with pytest.raises(ValueError, match=r"\[SGD\] lr must be at least 0. Received: lr=-1"):
+        optim.SGD(params, lr=-1)
+    with pytest.raises(ValueError, match=r"\[SGD\] lr must be at least 0. Received: lr=nan"):
+        optim.SGD(params, lr=math.nan)
+    with pytest.raises(ValueError, match=r"\[SGD\] nesterov needs a momentum"):
+        optim.SGD(params, lr=0.1, nesterov=True)
+    with pytest.raises(ValueError, match=r"\[Adam\] betas are two numbers in \[0, 1\)"):
+        optim.Adam(params, betas=(0.9, 1.0))
+    with pytest.raises(ValueError, match=r"\[AdamW\] weight_decay must be at least 0"):
+        optim.AdamW(params, weight_decay=-0.1)
+    with pytest.raises(ValueError, match=r"\[SGD\] a parameter of shape \(3, 2\) is given twice"):
+        optim.SGD([params[0], params[0]], lr=0.1)
+    with pytest.raises(
+        ValueError, match=r"\[SGD\] a group holds params and any of lr, .* Received: \['params', 'momentun'\]"
+    ):
+        optim.SGD([{"params": params, "momentun": 0.9}], lr=0.1)
+    with pytest.raises(TypeError, match=r"\[SGD\] parameters are tensors. Received: ndarray"):
+        optim.SGD([np.zeros(3)], lr=0.1)
+
+
+# Schedules
+
+
+def rates(make, count, lr=0.5):
+    optimizer = optim.SGD(make_params(), lr=lr)
+    schedule = make(optimizer)
+    found = [optimizer.param_groups[0]["lr"]]
+    for _ in range(count):
+        schedule.step()
+        found.append(optimizer.param_groups[0]["lr"])
+    return found
+
+
+def test_step_lr():
+    found = rates(lambda o: optim.StepLR(o, 2, gamma=0.1), 5)
+    np.testing.assert_allclose(found, [0.5, 0.5, 0.05, 0.05, 0.005, 0.005], rtol=1e-15)
+
+
+def test_cosine_annealing():
+    found = rates(lambda o: optim.CosineAnnealingLR(o, 4, eta_min=0.1), 4)
+    np.testing.assert_allclose(
+        found, [0.5, 0.3 + 0.2 * math.sqrt(0.5), 0.3, 0.3 - 0.2 * math.sqrt(0.5), 0.1], rtol=1e-15
+    )
+
+
+def test_one_cycle():
+    found = rates(lambda o: optim.OneCycleLR(o, 1.0, total_steps=10), 9)
+    assert found[0] == pytest.approx(1 / 25) and found[2] == 1.0 and found[9] == pytest.approx(1 / 25e4)
+    assert found[:3] == sorted(found[:3]) and found[2:] == sorted(found[2:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    "name,options,count",
+    [
+        ("StepLR", {"step_size": 3, "gamma": 0.7}, 20),
+        ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}, 20),
+        ("OneCycleLR", {"max_lr": 0.9, "total_steps": 21}, 21),
+        ("OneCycleLR", {"max_lr": 0.9, "total_steps": 50, "pct_start": 0.13}, 50),
+        ("OneCycleLR", {"max_lr": 0.9, "total_steps": 8, "pct_start": 0.0}, 7),
+        ("OneCycleLR", {"max_lr": 0.9, "total_steps": 8, "pct_start": 1.0}, 7),
+    ],
+)
+def test_schedules_as_torch(name, options, count):
+    torch = pytest.importorskip("torch")
+    peer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    extra = {"cycle_momentum": False} if name == "OneCycleLR" else {}
+    schedule = getattr(torch.optim.lr_scheduler, name)(peer, **options, **extra)
+    expected = [peer.param_groups[0]["lr"]]
+    for _ in range(count):
+        peer.step()
+        schedule.step()
+        expected.append(peer.param_groups[0]["lr"])
+    found = rates(lambda o: getattr(optim, name)(o, **options), count)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_schedule_of_two_groups():
+    params = make_params()
+    optimizer = optim.SGD([{"params": params[:1], "lr": 0.2}, {"params": params[1:]}], lr=0.1)
+    schedule = optim.StepLR(optimizer, 1, gamma=0.5)
+    schedule.step()
+    assert schedule.get_last_lr() == [0.1, 0.05]
+    optim.OneCycleLR(optimizer, [1.0, 2.0], 10)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.04, 0.08])
+
+
+def test_one_step_cycle():
+    assert rates(lambda o: optim.OneCycleLR(o, 1.0, total_steps=1), 0) == pytest.approx([1 / 25e4], rel=1)
+
+
+def test_schedule_resumes():
+    make = lambda o: optim.OneCycleLR(o, 1.0, 12)  # noqa: E731
+    straight = rates(make, 12)
+    first = make(optim.SGD(make_params(), lr=0.5))
+    for _ in range(5):
+        first.step()
+    optimizer = optim.SGD(make_params(), lr=7.0)
+    second = make(optimizer)
+    second.load_state_dict(first.state_dict())
+    assert optimizer.param_groups[0]["lr"] == straight[5]
+    second.step()
+    assert optimizer.param_groups[0]["lr"] == straight[6]
+
+
+def test_schedule_refusals():
+    optimizer = optim.SGD(make_params(), lr=0.1)
+    with pytest.raises(ValueError, match=r"\[StepLR\] step_size is a positive number of steps. Received: step_size=0"):
+        optim.StepLR(optimizer, 0)
+    with pytest.raises(ValueError, match=r"\[CosineAnnealingLR\] T_max"):
+        optim.CosineAnnealingLR(optimizer, -3)
+    with pytest.raises(ValueError, match=r"\[OneCycleLR\] pct_start is a share"):
+        optim.OneCycleLR(optimizer, 1.0, 10, pct_start=1.5)
+    with pytest.raises(ValueError, match=r"\[OneCycleLR\] max_lr needs one number for each of 1 groups"):
+        optim.OneCycleLR(optimizer, [1.0, 2.0], 10)
+    schedule = optim.OneCycleLR(optimizer, 1.0, 2)
+    for damaged in ({}, {"steps": 1}, {"steps": 1, "base_lrs": [1.0, 2.0]}, {"steps": "x", "base_lrs": [1.0]}):
+        with pytest.raises(ValueError):
+            schedule.load_state_dict(damaged)
+    schedule.step()
+    schedule.step()
+    with pytest.raises(ValueError, match=r"\[OneCycleLR\] the cycle ends after 2 steps. Received: step 3"):
+        schedule.step()
