@@ -50,6 +50,19 @@ def abs_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
 ) -> Tensor: ...
 def active_isa() -> str: ...
+def adam_step(
+    param: Tensor,
+    grad: Tensor,
+    m: Tensor,
+    v: Tensor,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    beta1: typing.SupportsFloat | typing.SupportsIndex,
+    beta2: typing.SupportsFloat | typing.SupportsIndex,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    decoupled: bool,
+    step: typing.SupportsInt | typing.SupportsIndex,
+) -> None: ...
 def add(a: Tensor, b: Tensor) -> Tensor: ...
 def arange(
     start: typing.SupportsFloat | typing.SupportsIndex,
@@ -61,6 +74,43 @@ def argmax(
     x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], keepdims: bool
 ) -> Tensor: ...
 def available_isas() -> list[str]: ...
+def batch_norm(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tensor,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    activation: str,
+) -> Tensor: ...
+def batch_norm_gradient(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    y: Tensor,
+    dy: Tensor,
+    has_residual: bool,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    activation: str,
+    training: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
+def batch_norm_statistics(
+    x: Tensor, momentum: typing.SupportsFloat | typing.SupportsIndex, running_mean: Tensor, running_var: Tensor
+) -> tuple[Tensor, Tensor]: ...
+def binary_cross_entropy_with_logits(
+    x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
+) -> Tensor: ...
+def binary_cross_entropy_with_logits_gradient(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    reduction: str,
+    dy: Tensor,
+) -> Tensor: ...
 def broadcast_to(x: Tensor, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Tensor: ...
 def cached_bytes() -> int: ...
 def cast(x: Tensor, dtype: numpy.dtype[typing.Any]) -> Tensor: ...
@@ -125,10 +175,31 @@ def conv_transpose2d_weight_gradient(
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def copy_into(dst: Tensor, src: Tensor) -> None: ...
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    label_smoothing: typing.SupportsFloat | typing.SupportsIndex,
+    reduction: str,
+) -> Tensor: ...
+def cross_entropy_gradient(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    label_smoothing: typing.SupportsFloat | typing.SupportsIndex,
+    reduction: str,
+    dy: Tensor,
+) -> Tensor: ...
 def cuda_devices() -> list[CudaDevice]: ...
 def cuda_unavailable_reason() -> str: ...
 def cuda_versions() -> tuple[int, int]: ...
 def divide(a: Tensor, b: Tensor) -> Tensor: ...
+def dropout(
+    x: Tensor,
+    seed: typing.SupportsInt | typing.SupportsIndex,
+    offset: typing.SupportsInt | typing.SupportsIndex,
+    p: typing.SupportsFloat | typing.SupportsIndex,
+) -> Tensor: ...
 def epilogue_gradient(activation: str, y: Tensor, dy: Tensor, bias_wanted: bool) -> tuple[Tensor, Tensor]: ...
 def equal(a: Tensor, b: Tensor) -> Tensor: ...
 def exp(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
@@ -155,11 +226,24 @@ def log(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) ->
 def log_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
 ) -> Tensor: ...
+def log_softmax(x: Tensor, axis: typing.SupportsInt | typing.SupportsIndex) -> Tensor: ...
+def log_softmax_gradient(y: Tensor, dy: Tensor, axis: typing.SupportsInt | typing.SupportsIndex) -> Tensor: ...
 def max(
     x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], keepdims: bool
 ) -> Tensor: ...
 def max_gradient(
     x: Tensor, dy: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+) -> Tensor: ...
+def mse_loss(
+    x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
+) -> Tensor: ...
+def mse_loss_gradient(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    reduction: str,
+    dy: Tensor,
 ) -> Tensor: ...
 def multiply(a: Tensor, b: Tensor) -> Tensor: ...
 def negative(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
@@ -195,6 +279,16 @@ def relu_gradient(
 def set_cache_limit(bytes: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(count: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+def sgd_step(
+    param: Tensor,
+    grad: Tensor,
+    velocity: Tensor,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    momentum: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    nesterov: bool,
+    first_step: bool,
+) -> None: ...
 def sigmoid(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
 def sigmoid_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
@@ -211,6 +305,19 @@ def slice_gradient(
     start: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
     step: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
 ) -> Tensor: ...
+def smooth_l1_loss(
+    x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
+) -> Tensor: ...
+def smooth_l1_loss_gradient(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    reduction: str,
+    dy: Tensor,
+) -> Tensor: ...
+def softmax(x: Tensor, axis: typing.SupportsInt | typing.SupportsIndex) -> Tensor: ...
+def softmax_gradient(y: Tensor, dy: Tensor, axis: typing.SupportsInt | typing.SupportsIndex) -> Tensor: ...
 def sqrt(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
 def sqrt_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
