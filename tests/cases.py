@@ -187,11 +187,23 @@ def adaptive_avg_pool2d(rng, count):
         yield {"x": distinct(rng, shape)}, {"output_size": d["output_size"]}, d
 
 
+MATMUL_FORMS = {  # -> the shapes of a and b
+    "matrices": lambda m, n, k: ((m, k), (k, n)),
+    "row": lambda m, n, k: ((k,), (k, n)),
+    "column": lambda m, n, k: ((m, k), (k,)),
+    "inner": lambda m, n, k: ((k,), (k,)),
+    "stacks": lambda m, n, k: ((3, m, k), (3, k, n)),
+    "shared": lambda m, n, k: ((2, 3, m, k), (k, n)),
+    "broadcast": lambda m, n, k: ((2, 1, m, k), (3, k, n)),
+}
+
+
 def matmul(rng, count):
-    roles = ("m", "n", "k", "mn", "mnk")
-    for d in plan(rng, count, role=roles, size=ODD_SIZES, other=ODD_SIZES):
+    roles, forms = ("m", "n", "k", "mn", "mnk"), tuple(MATMUL_FORMS)
+    for d in plan(rng, count, role=roles, form=("matrices", *forms), size=ODD_SIZES, other=ODD_SIZES):
         m, n, k = (d["size"] if letter in d["role"] else min(d["other"], 33) for letter in "mnk")
-        yield {"a": distinct(rng, (m, k)), "b": distinct(rng, (k, n))}, {}, d
+        a, b = MATMUL_FORMS[d["form"]](m, n, k)
+        yield {"a": distinct(rng, a), "b": distinct(rng, b)}, {}, d
 
 
 def linear(rng, count):
@@ -367,7 +379,7 @@ def index(rng, count):
 
 COUNTS = {
     conv2d: 600, conv_transpose2d: 300, max_pool2d: 300, avg_pool2d: 300, max_unpool2d: 120, adaptive_avg_pool2d: 150,
-    matmul: 150, linear: 180, batch_norm: 210, ("relu", pointwise): 40, relu6: 40, leaky_relu: 90, ("tanh", wide): 60,
+    matmul: 240, linear: 180, batch_norm: 210, ("relu", pointwise): 40, relu6: 40, leaky_relu: 90, ("tanh", wide): 60,
     ("sigmoid", wide): 60, softmax: 60, ("log_softmax", softmax): 60, dropout: 120, binary: 180, unary: 180, power: 120,
     reduce: 180, cross_entropy: 180, ("mse_loss", elementwise_loss): 90, smooth_l1_loss: 90,
     binary_cross_entropy_with_logits: 90, concatenate: 120, pad: 90, upsample: 150, flatten: 40, reshape: 120,
