@@ -49,13 +49,13 @@ void compare(CompareOp op, const Broadcast& s, const T* a, const T* b, bool* y) 
 template <class T>
 void epilogue_gradient(int64_t rows, int64_t c, Activation act, const T* y, const T* dy, T* dz, T* dbias) {
     for (int64_t j = 0; j < c; ++j) {
-        T sum = 0;
+        double sum = 0;
         for (int64_t i = 0; i < rows; ++i) {
             const T g = activation_gradient<T>(act, y[i * c + j], dy[i * c + j]);
             if (dz) dz[i * c + j] = g;
             sum += g;
         }
-        if (dbias) dbias[j] = sum;
+        if (dbias) dbias[j] = T(sum);
     }
 }
 
