@@ -15,6 +15,7 @@ def zeros(*shape, dtype=np.float32):
 X, W = zeros(2, 5, 6, 4), zeros(8, 3, 3, 4)
 V = zeros(4, 3, 3, 8)  # filters of a transposed convolution of X
 ONE = zeros(4)
+ONES = ck.ones(4)
 
 
 def refused(error, function, rule, *received):
@@ -86,6 +87,81 @@ SHAPES = {
         lambda: ck.conv_transpose2d(X, V, padding=9),
         "[conv_transpose2d] the output must have at least one row and column.", "P = (H=5 - 1)*stride 1 - pad 9-9",
     ),
+    "batch_norm one value": (
+        lambda: ck.batch_norm(zeros(1, 1, 1, 4), ONES, ONES, training=True),
+        "[batch_norm] training needs more than one value per channel.", "[1,1,1,4]",
+    ),
+    "batch_norm running": (
+        lambda: ck.batch_norm(zeros(2, 3), ONES, ONES, training=True), "[batch_norm] running_mean must have shape [3].",
+        "[4]",
+    ),
+    "batch_norm weight": (
+        lambda: ck.batch_norm(X, ONES, ONES, zeros(5), training=False),
+        "[batch_norm] weight must have shape [4].", "[5]",
+    ),
+    "batch_norm residual": (
+        lambda: ck.batch_norm(X, ONES, ONES, training=False, residual=zeros(4)),
+        "[batch_norm] the residual must have shape [2,5,6,4].", "[4]",
+    ),
+    "batch_norm eps": (
+        lambda: ck.batch_norm(X, ONES, ONES, training=False, eps=-1),
+        "[batch_norm] eps must not be negative.", "eps=-1",
+    ),
+    "batch_norm statistics": (
+        lambda: ck.batch_norm(X, None, None, training=False),
+        "[batch_norm] running_mean and running_var are needed when not training.", "None",
+    ),
+    "softmax axis": (lambda: ck.softmax(zeros(2, 3), 2), "[softmax] axis must be in [-2,2).", "axis=2", "[2,3]"),
+    "dropout p": (lambda: ck.dropout(ONE, 1.5, True), "[dropout] p must be in [0,1].", "p=1.5"),
+    "cross_entropy label": (
+        lambda: ck.cross_entropy(zeros(2, 3), [0, 3]), "[cross_entropy] labels must be in [0,K).", "label 3",
+        "position 1", "K=3",
+    ),
+    "cross_entropy negative label": (
+        lambda: ck.cross_entropy(zeros(2, 3), [-1, 0]), "[cross_entropy] labels must be in [0,K).", "label -1",
+        "position 0", "K=3",
+    ),
+    "cross_entropy labels": (
+        lambda: ck.cross_entropy(zeros(2, 3), [0, 1, 2]),
+        "[cross_entropy] labels must have the shape of the logits without the last axis.", "[3]", "[2,3]",
+    ),
+    "cross_entropy probabilities": (
+        lambda: ck.cross_entropy(zeros(2, 3), zeros(2, 4)),
+        "[cross_entropy] probabilities must have the shape of the logits", "[2,4]", "[2,3]",
+    ),
+    "cross_entropy weight": (
+        lambda: ck.cross_entropy(zeros(2, 3), [0, 1], weight=zeros(2)), "[cross_entropy] weight must have shape [3].",
+        "[2]",
+    ),
+    "cross_entropy smoothing": (
+        lambda: ck.cross_entropy(zeros(2, 3), [0, 1], label_smoothing=1.5),
+        "[cross_entropy] label_smoothing must be in [0,1].", "1.5",
+    ),
+    "cross_entropy reduction": (
+        lambda: ck.cross_entropy(zeros(2, 3), [0, 1], reduction="avg"),
+        "[cross_entropy] reduction must be 'none', 'mean' or 'sum'.", "'avg'",
+    ),
+    "cross_entropy no classes": (
+        lambda: ck.cross_entropy(zeros(2, 0), [0, 0]),
+        "[cross_entropy] logits must be [...,K] with at least one class.", "[2,0]",
+    ),
+    "mse_loss": (
+        lambda: ck.mse_loss(zeros(2, 3), zeros(3, 2)), "[mse_loss] the target must have shape [2,3].", "[3,2]",
+    ),
+    "smooth_l1_loss beta": (
+        lambda: ck.smooth_l1_loss(ONE, ONE, beta=-1), "[smooth_l1_loss] beta must not be negative.", "-1",
+    ),
+    "binary_cross_entropy": (
+        lambda: ck.binary_cross_entropy_with_logits(ONE, zeros(3)),
+        "[binary_cross_entropy_with_logits] the target must have shape [4].", "[3]",
+    ),
+    "argmax of nothing": (
+        lambda: ck.zeros(0).argmax(), "[argmax] the maximum of no elements is not defined.", "[0]",
+    ),
+    "axes twice": (lambda: ck.zeros(2, 3).sum(axis=(0, 0)), "[sum] axes must be distinct.", "[0,0]"),
+    "item": (lambda: ck.zeros(3).item(), "[item] needs a tensor of one element.", "[3]"),
+    "backward step": (lambda: ck.zeros(3)[::-1], "[getitem] slices need a positive step.", "slice(None, None, -1)"),
+    "flatten": (lambda: ck.flatten(zeros()), "[flatten] needs at least one axis.", "()"),
     "add": (lambda: ck.tensor(zeros(3)) + ck.tensor(zeros(4)), "[add] ", "[3]", "[4]"),
     "reshape": (lambda: ck.zeros(6).reshape(4, 2), "[reshape] ", "[6]", "[4,2]"),
     "reshape -1": (lambda: ck.zeros(6).reshape(4, -1), "[reshape] -1 must stand for a whole size.", "(6,)", "(4, -1)"),
@@ -117,6 +193,34 @@ TYPES = {
     "conv2d bytes": (lambda: ck.conv2d(X.astype(np.uint8), W), "[conv2d] ", "uint8", "float32"),
     "conv2d bias": (lambda: ck.conv2d(X, W, zeros(8, dtype=np.float64)), "[conv2d] ", "float32", "float64"),
     "conv2d stride": (lambda: ck.conv2d(X, W, stride=1.5), "[conv2d] stride must be an int or a pair (h, w).", "1.5"),
+    "batch_norm running": (
+        lambda: ck.batch_norm(X, zeros(4), zeros(4), training=True),
+        "[batch_norm] running_mean and running_var must be Tensors when training",
+        "ndarray",
+    ),
+    "batch_norm mixed": (
+        lambda: ck.batch_norm(X, ck.zeros(4, dtype=ck.float64), ONES, training=True),
+        "[batch_norm] ",
+        "float32",
+        "float64",
+    ),
+    "softmax": (lambda: ck.softmax(np.arange(3)), "[softmax] needs float32 or float64.", "int64"),
+    "cross_entropy logits": (
+        lambda: ck.cross_entropy(np.zeros((2, 3), int), [0, 1]),
+        "[cross_entropy] needs float32 or float64.",
+        "int64",
+    ),
+    "cross_entropy labels": (
+        lambda: ck.cross_entropy(zeros(2, 3), np.array([True, False])),
+        "[cross_entropy] labels must be integers or probabilities.",
+        "bool",
+    ),
+    "cross_entropy mixed": (
+        lambda: ck.cross_entropy(zeros(2, 3), zeros(2, 3, dtype=np.float64)),
+        "[cross_entropy] ",
+        "float32",
+        "float64",
+    ),
     "relu": (lambda: ck.relu(np.arange(3)), "[relu] ", "int64"),
     "mixed sum": (lambda: ck.zeros(2) + ck.zeros(2, dtype=ck.float64), "[add] ", "float32", "float64"),
     "complex": (lambda: ck.tensor(np.zeros(2, np.complex64)), "[from_numpy] dtype must be", "complex64"),
