@@ -23,6 +23,7 @@ void bind_conv2d(py::module_& m);       // bind_conv2d.cpp: convolution, its adj
 void bind_loss(py::module_& m);         // bind_loss.cpp: softmax, losses
 void bind_norm(py::module_& m);         // bind_norm.cpp: batch norm, dropout
 void bind_optimizer(py::module_& m);    // bind_optimizer.cpp
+void bind_matmul(py::module_& m);       // bind_matmul.cpp: matmul, linear
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 py::dtype numpy_dtype(DType dtype);

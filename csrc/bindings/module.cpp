@@ -26,6 +26,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_loss(m);
     bind_norm(m);
     bind_optimizer(m);
+    bind_matmul(m);
 }
 
 }  // namespace ck::bindings

@@ -15,10 +15,42 @@ struct PointwiseKernels {
     void (*binary)(BinaryOp op, int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, float* y);
 };
 
+// One block of c[m,n] (+)= a b, tile by tile. Element (i,p) of tile t of A is a[t*a_tile + i*a_row + p*a_k], of panel q
+// of B is b[q*b_panel + p*b_k + i], rounded up to whole vectors: packed or in place.
+struct GemmBlock {
+    int64_t m, n, k;
+    int tile_rows, tile_columns;
+    const float* a;
+    int64_t a_tile, a_row, a_k;
+    const float* b;
+    int64_t b_panel, b_k;
+    float* c;  // [m,n], rows c_row apart
+    int64_t c_row;
+    bool accumulate;  // c += a b
+};
+
+// cpu/isa/gemm.h
+struct GemmKernels {
+    int tile_rows, tile_columns;      // of the register tile
+    int narrow_rows, narrow_columns;  // of the one for n <= narrow_columns
+    int thin_rows;                    // most rows of `dots`
+    // dst[p*width + i] = src[i*row + p*step] for i < rows, p < k; one of row and step is 1. Writes whole vectors: up to
+    // kWidth - 1 elements past the last row of dst, zeros up to the next whole vector when `width` has room for it.
+    void (*pack)(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, float* dst, int64_t width);
+    void (*block)(const GemmBlock& s);
+    // c[m,n] = a[m,k] b[n,k]^T for m <= thin_rows; rows of c are c_row apart.
+    void (*dots)(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, const float* b, int64_t b_row,
+                 float* c, int64_t c_row);
+    void (*sum_parts)(int64_t parts, int64_t n, const float* part, int64_t part_step, float* c);  // [parts,n] -> [n]
+    // c[m,n] = activation(c + bias); bias[n] may be null.
+    void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);
+};
+
 struct CpuKernels {
     const char* isa;
     int vector_width;  // float32 lanes
     PointwiseKernels pointwise;
+    GemmKernels gemm;
 };
 
 }  // namespace ck::cpu

@@ -25,6 +25,13 @@ Tensor argmax(const Tensor& x, const std::vector<int64_t>& axes, bool keepdims);
 Tensor max_gradient(const Tensor& x, const Tensor& dy, const std::vector<int64_t>& axes);  // to the first maximum
 Tensor sum_to_shape(const Tensor& x, const Shape& shape);  // the adjoint of broadcasting shape to x.shape
 
+// matmul
+// op(a) op(b) by numpy's rules: a 1-D operand is a row (a) or a column (b), axes before the last two broadcast.
+// trans_a and trans_b swap the last two axes of an operand that has them.
+Tensor matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b);
+// activation(x w^T + bias): x[...,in], w[out,in], bias[out] or null -> [...,out]
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias, Activation act);
+
 // shape ops
 Tensor transpose(const Tensor& x, const std::vector<int64_t>& axes);
 Tensor slice(const Tensor& x, const Shape& start, const Shape& step, const Shape& size);

@@ -9,6 +9,7 @@ using namespace ck;
 using namespace ck::cpu;
 }  // namespace
 
+#include "cpu/isa/gemm.h"
 #include "cpu/isa/pointwise.h"
 
 #define CK_TEXT_(name) #name
@@ -17,6 +18,6 @@ using namespace ck::cpu;
 #define CK_JOIN(a, b) CK_JOIN_(a, b)
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
-    static constexpr CpuKernels table = {CK_TEXT(CK_ISA), kWidth, kPointwiseKernels};
+    static constexpr CpuKernels table = {CK_TEXT(CK_ISA), kWidth, kPointwiseKernels, kGemmKernels};
     return table;
 }

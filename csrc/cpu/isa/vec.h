@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #define CK_INLINE inline __attribute__((always_inline))
 
@@ -61,4 +62,26 @@ static CK_INLINE vi iota() {
     vi v;
     for (int i = 0; i < kWidth; ++i) v[i] = i;
     return v;
+}
+
+// Four lanes on every ISA: what the packing kernels transpose.
+typedef float vf4 __attribute__((vector_size(16)));
+typedef int32_t vi4 __attribute__((vector_size(16)));
+
+static CK_INLINE vf4 load4(const float* p) {
+    vf4 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static CK_INLINE void store4(float* p, vf4 v) {
+    memcpy(p, &v, sizeof v);
+}
+// Lanes i of the eight that a and b hold together.
+template <int i0, int i1, int i2, int i3>
+static CK_INLINE vf4 shuffle4(vf4 a, vf4 b) {
+#if defined(__clang__)
+    return __builtin_shufflevector(a, b, i0, i1, i2, i3);
+#else
+    return __builtin_shuffle(a, b, vi4{i0, i1, i2, i3});
+#endif
 }

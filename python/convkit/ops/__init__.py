@@ -3,6 +3,7 @@
 from .conv2d import conv2d, conv_transpose2d
 from .dropout import dropout
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss, smooth_l1_loss
+from .matmul import linear, matmul
 from .norm import batch_norm
 from .pointwise import (
     abs,

@@ -1,0 +1,21 @@
+#include "cpu/reference/reference.h"
+#include "cpu/reference/scalar.h"
+
+namespace ck::cpu::reference {
+
+template <class T>
+void gemm(const GemmShape& s, const T* a, const T* b, const T* bias, Activation act, T* c) {
+    for (int64_t i = 0; i < s.m; ++i) {
+        for (int64_t j = 0; j < s.n; ++j) {
+            T sum = 0;
+            for (int64_t p = 0; p < s.k; ++p) {
+                sum += (s.trans_a ? a[p * s.m + i] : a[i * s.k + p]) * (s.trans_b ? b[j * s.k + p] : b[p * s.n + j]);
+            }
+            c[i * s.n + j] = activate<T>(act, bias ? sum + bias[j] : sum);
+        }
+    }
+}
+
+}  // namespace ck::cpu::reference
+
+CK_INSTANTIATE(gemm)
