@@ -6,27 +6,15 @@ import numpy as np
 import pytest
 
 import convkit as ck
+from cases import distinct
 from convkit import _core
+from convkit.bench.shapes import Gemm
+from support import check, make_case, problem_case, small_problems
 
 EPS = np.finfo(np.float32).eps
 # Around the register tiles (6, 7, 8, 14 rows; 4 to 64 columns), thin operands, several blocks of k, a split of k.
 SIZES = list(itertools.product((1, 2, 5, 7, 15), (1, 3, 17, 33, 65), (0, 1, 3, 19)))
 SIZES += [(300, 70, 700), (128, 128, 2000), (170, 300, 330), (9, 600, 400), (1, 300, 3000), (200, 1, 1000), (3, 3, 999)]
-
-
-@pytest.fixture(params=_core.available_isas())
-def isa(request):
-    before = _core.active_isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
-
-
-@pytest.fixture
-def threads():
-    before = ck.get_num_threads()
-    yield ck.set_num_threads
-    ck.set_num_threads(before)
 
 
 def core(array):
@@ -47,12 +35,20 @@ def assert_product(got, a, b, scale=None):
 
 @pytest.mark.parametrize("trans_a", [False, True])
 @pytest.mark.parametrize("trans_b", [False, True])
-def test_products(isa, trans_a, trans_b):
+def test_products(each_isa, trans_a, trans_b):
     rng = np.random.default_rng(0)
     for m, n, k in SIZES:
         a, b = random(rng, m, k), random(rng, k, n)
         got = _core.matmul(core(a.T if trans_a else a), core(b.T if trans_b else b), trans_a, trans_b)
         assert_product(got, a, b)
+
+
+PROBLEMS = small_problems(Gemm)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_small_problems(name, each_isa):
+    check(problem_case(PROBLEMS[name]))
 
 
 SHAPES = [
@@ -63,52 +59,25 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape_a,shape_b", SHAPES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_numpy_rules_and_gradients(shape_a, shape_b, dtype):
+def test_numpy_rules_and_gradients(shape_a, shape_b):
     rng = np.random.default_rng(1)
-    a, b = (ck.tensor(rng.standard_normal(s).astype(dtype), requires_grad=True) for s in (shape_a, shape_b))
-    y = a @ b
-    assert y.dtype == dtype
-    assert_product(y, a.numpy(), b.numpy())
-    dy = rng.standard_normal(y.shape).astype(dtype)
-    (y * ck.tensor(dy)).sum().backward()
-    # The product is linear in each operand: its gradient is what moves it by <da, grad>.
-    for operand, moved in ((a, lambda d: d @ b.numpy()), (b, lambda d: a.numpy() @ d)):
-        direction = rng.standard_normal(operand.shape).astype(dtype)
-        expected = (moved(direction).astype(np.float64) * dy).sum()
-        assert (operand.grad.numpy() * direction).sum() == pytest.approx(expected, rel=1e-4, abs=1e-4)
-        assert operand.grad.shape == operand.shape
+    check(make_case("matmul", a=distinct(rng, shape_a), b=distinct(rng, shape_b)))
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", "leaky_relu", "tanh", "sigmoid"])
-@pytest.mark.parametrize("lead,n,k", [((37,), 70, 33), ((2, 3), 1, 5), ((), 17, 65), ((128,), 40, 2000), ((3,), 4, 0)])
-def test_linear(isa, activation, lead, n, k):
-    functions = {
-        None: lambda z: z, "relu": lambda z: np.maximum(z, 0), "relu6": lambda z: np.clip(z, 0, 6),
-        "leaky_relu": lambda z: np.where(z < 0, np.float32(0.01) * z, z), "tanh": np.tanh,
-        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    }  # fmt: skip
+@pytest.mark.parametrize("lead,n,k", [((37,), 70, 33), ((2, 3), 1, 5), ((), 17, 65), ((31,), 40, 1500), ((0,), 4, 3)])
+def test_linear(each_isa, activation, lead, n, k):
     rng = np.random.default_rng(2)
-    x, w, bias = random(rng, *lead, k), random(rng, n, k), random(rng, n)
-    y = ck.linear(x, w, bias, activation=activation)
-    z = x.astype(np.float64) @ w.T.astype(np.float64) + bias
-    bound = 8 * EPS * (np.abs(x) @ np.abs(w).T + np.abs(bias) + 1)
-    assert (np.abs(y.numpy() - functions[activation](z)) <= bound).all()
+    arrays = {"x": distinct(rng, (*lead, k)), "w": distinct(rng, (n, k)), "bias": distinct(rng, (n,))}
+    check(make_case("linear", arguments={"activation": activation}, **arrays))
 
 
-def test_linear_gradients():
-    rng = np.random.default_rng(3)
-    x, w, bias = (ck.tensor(random(rng, *s), requires_grad=True) for s in ((2, 9, 33), (20, 33), (20,)))
-    y = ck.linear(x, w, bias, activation="relu")
-    dy = random(rng, *y.shape)
-    y.backward(dy)
-    dz = np.where(y.numpy() > 0, dy, 0).reshape(18, 20)
-    assert_product(x.grad.numpy().reshape(18, 33), dz, w.numpy())
-    assert_product(w.grad, dz.T, x.numpy().reshape(18, 33))
-    assert_product(bias.grad.numpy()[None], np.ones((1, 18)), dz)
+def test_a_sum_of_nothing_is_the_bias(each_isa):
+    y = ck.linear(np.ones((2, 0), "f4"), np.ones((3, 0), "f4"), np.float32([-1, 0.5, 2]), activation="relu")
+    np.testing.assert_array_equal(y, np.float32([[0, 0.5, 2]] * 2))
 
 
-def test_nan_and_infinity_reach_only_their_row_and_column(isa):
+def test_nan_and_infinity_reach_only_their_row_and_column(each_isa):
     a, b = np.ones((9, 40), np.float32), np.ones((40, 67), np.float32)
     a[3, 5], b[7, 66] = np.nan, np.inf
     y = np.asarray(_core.matmul(core(a), core(b)))
@@ -118,7 +87,7 @@ def test_nan_and_infinity_reach_only_their_row_and_column(isa):
     np.testing.assert_array_equal(y, expected)
 
 
-def test_same_bits_for_any_thread_count(isa, threads):
+def test_same_bits_for_any_thread_count(each_isa, threads):
     rng = np.random.default_rng(4)
     for m, n, k in ((300, 300, 333), (64, 64, 5000), (1, 999, 777), (700, 20, 100)):
         a, b = core(random(rng, m, k)), core(random(rng, n, k))

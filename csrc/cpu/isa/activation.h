@@ -13,7 +13,7 @@ CK_INLINE vf activate(Activation act, vf v) {
         case ActivationKind::relu6:
             return select(v > 6, set1(6), max0(v));
         case ActivationKind::leaky_relu:
-            return select(v < 0, v * act.slope, v);
+            return select(v < 0, v * static_cast<float>(act.slope), v);
         default:
             return v;
     }
