@@ -1,12 +1,93 @@
-// Driver of conv2d_data_gradient.
+// Driver of conv2d's data gradient, the forward pass of conv_transpose2d. dx is cut into stride_h x stride_w phases;
+// each is a convolution of dy with stride 1 and a subset of the filter taps, rotated.
+// As a GEMM: m = N*H*W, n = C, k = R*S*O / (stride_h*stride_w).
+#include <cstring>
+#include <numeric>
+
+#include "core/allocator.h"
+#include "core/parallel.h"
 #include "cpu/backend.h"
-#include "cpu/reference/reference.h"
+#include "cpu/direct_conv.h"
+#include "cpu/dispatch.h"
 
 namespace ck::cpu {
+namespace {
+
+// One axis of a phase: dx rows phase, phase + stride, ... meet the taps first, first + step, ... (`taps` of them). Tap
+// a of the rotated filter, counted from the last of these, meets the dy row i + a*dilation - pad for the phase's row i.
+struct PhaseAxis {
+    int64_t size;  // rows of dx
+    int64_t taps, first, step;
+    int64_t dilation, pad;
+};
+
+PhaseAxis phase_axis(int64_t phase, int64_t size, int64_t stride, int64_t dilation, int64_t pad, int64_t window) {
+    const int64_t common = std::gcd(stride, dilation);
+    PhaseAxis axis{ceil_div(size - phase, stride), 0, 0, stride / common, dilation / common, 0};
+    for (; axis.first < axis.step && axis.first < window; ++axis.first) {
+        const int64_t distance = phase + pad - axis.first * dilation;  // stride times the dy row of the first tap
+        if (distance % stride) continue;
+        axis.taps = ceil_div(window - axis.first, axis.step);
+        axis.pad = (axis.taps - 1) * axis.dilation - distance / stride;
+        break;
+    }
+    return axis;
+}
+
+DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const PhaseAxis& columns) {
+    return {s.n,
+            s.p,
+            s.q,
+            s.o,
+            s.groups,
+            s.o / s.groups,
+            s.c / s.groups,
+            rows.taps,
+            columns.taps,
+            rows.size,
+            columns.size,
+            1,
+            1,
+            rows.dilation,
+            columns.dilation,
+            rows.pad,
+            columns.pad,
+            s.h * s.w * s.c,
+            s.stride_h * s.w * s.c,
+            s.stride_w * s.c};
+}
+
+// Row k = (tap row, tap column, o) of a panel is w[o, r, s, panel's channels], contiguous already.
+void pack_filters(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis& rows, const PhaseAxis& columns,
+                  const float* w, float* packed) {
+    const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;
+    const int64_t panels = ceil_div(phase.o, width), taps = phase.r * phase.s, filter = s.r * s.s * phase.o;
+    parallel_for(s.groups * panels * taps, [&](int64_t task, int64_t) {
+        const int64_t tap = task % taps, panel = task / taps % panels, group = task / (taps * panels);
+        const int64_t r = rows.first + (phase.r - 1 - tap / phase.s) * rows.step;
+        const int64_t column = columns.first + (phase.s - 1 - tap % phase.s) * columns.step;
+        const int64_t c = panel * width, count = std::min(width, phase.o - c);
+        const int64_t padded = ceil_div(count, lanes) * lanes;
+        const float* src = w + group * phase.c * filter + (r * s.s + column) * phase.o + c;
+        float* dst = packed + group * packed_filter_size(phase) + c * phase.k() + tap * phase.c * padded;
+        kernels().gemm.pack(count, phase.c, src, 1, filter, dst, padded);
+    });
+}
+
+}  // namespace
 
 void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
                           float* dx) {
-    reference::conv2d_data_gradient(s, dy, w, bias, act, dx);
+    for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
+        const PhaseAxis rows = phase_axis(i, s.h, s.stride_h, s.dilation_h, s.pad_top, s.r);
+        for (int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
+            const PhaseAxis columns = phase_axis(j, s.w, s.stride_w, s.dilation_w, s.pad_left, s.s);
+            const DirectConv phase = phase_problem(s, rows, columns);
+            Scratch<float> packed(s.groups * packed_filter_size(phase));
+            pack_filters(s, phase, rows, columns, w, packed.data());
+            direct_conv(phase, dy, packed.data(), bias, act, dx + (i * s.w + j) * s.c);
+        }
+    }
 }
 
 }  // namespace ck::cpu

@@ -46,11 +46,34 @@ struct GemmKernels {
     void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);
 };
 
+// One panel of output channels for some output pixels: y[i][0,columns) = activation(bias + sum over k of x * b). The k
+// values of pixel i are `taps` runs of `length` contiguous floats, run t at x[i] + tap[t].
+struct ConvPanel {
+    int64_t pixels;
+    const float* const* x;  // [pixels]
+    const int64_t* tap;     // [taps]
+    int64_t taps, length;
+    const float* b;     // [taps*length][columns rounded up to whole vectors]
+    const float* bias;  // [columns], may be null
+    Activation act;     // not tanh or sigmoid
+    float* const* y;    // [pixels]
+    int64_t y_offset;   // added to each
+    int columns;        // 1 to panel_columns
+};
+
+// cpu/isa/conv2d.h
+struct Conv2dKernels {
+    int panel_columns;
+    int tile_rows;  // pixels of a register tile
+    void (*panel)(const ConvPanel& s);
+};
+
 struct CpuKernels {
     const char* isa;
     int vector_width;  // float32 lanes
     PointwiseKernels pointwise;
     GemmKernels gemm;
+    Conv2dKernels conv2d;
 };
 
 }  // namespace ck::cpu

@@ -9,6 +9,7 @@ using namespace ck;
 using namespace ck::cpu;
 }  // namespace
 
+#include "cpu/isa/conv2d.h"
 #include "cpu/isa/gemm.h"
 #include "cpu/isa/pointwise.h"
 
@@ -18,6 +19,6 @@ using namespace ck::cpu;
 #define CK_JOIN(a, b) CK_JOIN_(a, b)
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
-    static constexpr CpuKernels table = {CK_TEXT(CK_ISA), kWidth, kPointwiseKernels, kGemmKernels};
+    static constexpr CpuKernels table = {CK_TEXT(CK_ISA), kWidth, kPointwiseKernels, kGemmKernels, kConv2dKernels};
     return table;
 }
