@@ -58,13 +58,14 @@ def sigmoid(z):
 
 
 def activate(z, name, slope=LEAKY_SLOPE):
-    """-> (y, gradient(g)). At a kink the gradient is that of the side without slope: relu'(0) = 0, relu6'(6) = 0."""
+    """-> (y, gradient(g)). At a kink the gradient is that of the side without slope: relu'(0) = 0, relu6'(6) = 0.
+    NaN passes, and so does its gradient."""
     if name is None:
         return z, lambda g: g
     if name == "relu":
-        return np.where(z <= 0, 0.0, z), lambda g: g * (z > 0)
+        return np.where(z <= 0, 0.0, z), lambda g: np.where(z <= 0, 0.0, g)
     if name == "relu6":
-        return np.where(z <= 0, 0.0, np.where(z >= 6, 6.0, z)), lambda g: g * ((z > 0) & (z < 6))
+        return np.where(z <= 0, 0.0, np.where(z >= 6, 6.0, z)), lambda g: np.where((z <= 0) | (z >= 6), 0.0, g)
     if name == "leaky_relu":
         return np.where(z > 0, z, slope * z), lambda g: np.where(z > 0, g, slope * g)
     y = {"tanh": np.tanh, "sigmoid": sigmoid}[name](z)

@@ -62,6 +62,11 @@ def test_gradient_at_a_kink(name, at, slope, each_isa):
     np.testing.assert_array_equal(x.grad.numpy(), np.full(19, slope, np.float32))
 
 
+@pytest.mark.parametrize("op", ["relu", "relu6"])
+def test_gradients_of_nan_and_infinities(op, each_isa):
+    check(make_case(op, x=np.array([NAN, INF, -INF, 0.0, -0.0, 6.0, 1e-42] * 5, np.float32)))
+
+
 def test_relu_passes_nan(each_isa):
     x = np.full(35, NAN, np.float32)
     for function in (ck.relu, ck.relu6, ck.leaky_relu, ck.tanh, ck.sigmoid):
