@@ -9,7 +9,7 @@ import convkit as ck
 from cases import distinct
 from convkit import _core
 from convkit.bench.shapes import Gemm
-from support import check, make_case, problem_case, small_problems
+from support import assert_bitwise_stable, check, make_case, problem_case, small_problems
 
 EPS = np.finfo(np.float32).eps
 # Around the register tiles (6, 7, 8, 14 rows; 4 to 64 columns), thin operands, several blocks of k, a split of k.
@@ -96,6 +96,27 @@ def test_same_bits_for_any_thread_count(each_isa, threads):
             threads(count)
             results.append(np.asarray(_core.matmul(a, b, trans_b=True)).tobytes())
         assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("m, n, k", [(65, 129, 77), (14, 64, 1031), (1, 300, 257), (300, 3, 70)])
+def test_gradients_are_bitwise_stable(m, n, k, threads):
+    rng = np.random.default_rng(5)
+    arrays = {"x": distinct(rng, (m, k)), "w": distinct(rng, (n, k)), "bias": distinct(rng, (n,))}
+    assert_bitwise_stable(make_case("linear", arguments={"activation": "relu"}, **arrays), threads)
+
+
+def test_transposed_and_strided_operands():
+    rng = np.random.default_rng(6)
+    a, b = distinct(rng, (7, 12)), distinct(rng, (7, 9))
+    assert_product(ck.tensor(a).T @ ck.tensor(b), a.T, b)
+    assert_product(ck.matmul(a.T, b), a.T, b)
+    assert_product(ck.matmul(a[:, ::2].T, b), a[:, ::2].T, b)
+
+
+def test_integers_multiply_exactly(each_isa):
+    rng = np.random.default_rng(7)
+    a, b = (rng.integers(-8, 9, shape).astype(np.float32) for shape in ((37, 501), (501, 67)))
+    np.testing.assert_array_equal(ck.matmul(a, b), a @ b)
 
 
 @pytest.mark.parametrize(
