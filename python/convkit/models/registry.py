@@ -56,7 +56,7 @@ def load(path: str | os.PathLike) -> Module:
     arguments = weights.read_json(metadata, "model arguments", dict) or {}
     if name not in _factories:
         raise ValueError(
-            f"[models.load] {os.fspath(path)!r} does not say which model it holds; build it and call its load(path). "
+            f"[models.load] {os.fspath(path)!r} holds no model of convkit.models; build its model and call load(path). "
             f"Received: model {name!r}; known: {', '.join(names())}."
         )
     try:

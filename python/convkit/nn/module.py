@@ -205,8 +205,8 @@ class Module:
     def save(self, path: str | os.PathLike) -> None:
         """Write the weights as safetensors, atomically, with what ``convkit.models.load`` needs to rebuild the model.
 
-        The metadata holds "model" (its name in ``convkit.models``, or ""), and as JSON "model arguments", "classes" and
-        "normalisation".
+        The metadata holds "model" (its name in ``convkit.models``, else its class), and as JSON "model arguments",
+        "classes" and "normalisation".
         """
         weights.save(path, {name: value.to("cpu") for name, value in self.state_dict().items()}, self._metadata())
 
@@ -216,7 +216,7 @@ class Module:
         return self
 
     def _metadata(self) -> dict[str, str]:
-        name, arguments = self._factory or ("", {})
+        name, arguments = self._factory or (type(self).__name__, {})
         return {
             "model": name,
             "model arguments": json.dumps(arguments),
