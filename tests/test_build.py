@@ -1,9 +1,6 @@
-"""What was built and installed: the package's files, the stub, what an import loads, the state of CUDA."""
+"""What was built and installed: the package's files, the stub, the state of CUDA."""
 
 import ast
-import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -12,19 +9,6 @@ import pytest
 import convkit as ck
 
 PACKAGE = Path(ck.__file__).parent
-
-
-def python(code, **environment):
-    """Runs the code in a new interpreter."""
-    source = str(PACKAGE.parent)
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": path} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_package_is_typed():
@@ -51,28 +35,6 @@ def test_numpy_is_the_only_dependency():
     except metadata.PackageNotFoundError:
         pytest.skip("convkit is not installed: run from a source tree")
     assert [r.split(">")[0] for r in required if "extra ==" not in r] == ["numpy"]
-
-
-def test_import_loads_numpy_alone():
-    run = python(
-        "import sys, numpy; before = set(sys.modules); import convkit\n"
-        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
-        "print(sorted(new - set(sys.stdlib_module_names) - {'convkit'}))"
-    )
-    assert run.stdout.strip() == "[]", run.stderr
-
-
-def test_unknown_isa_is_refused_at_import():
-    run = python("import convkit", CONVKIT_ISA="mmx")
-    assert run.returncode != 0
-    names = ", ".join(ck._core.available_isas())
-    assert f"ImportError: CONVKIT_ISA must be one of {names} on this CPU. Received: 'mmx'." in run.stderr
-
-
-@pytest.mark.parametrize("isa", ck._core.available_isas())
-def test_isa_from_the_environment(isa):
-    run = python("import convkit; print(convkit._core.active_isa())", CONVKIT_ISA=isa)
-    assert run.stdout.strip() == isa
 
 
 def test_show_config_tells_the_state_of_cuda():

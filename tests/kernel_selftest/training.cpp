@@ -1,0 +1,186 @@
+// Softmax, losses, dropout, batch norm and the optimizers' steps.
+#include "selftest.h"
+
+namespace ck::selftest {
+namespace {
+
+const Reduction kReductions[] = {Reduction::none, Reduction::mean, Reduction::sum};
+
+}  // namespace
+
+void test_softmax() {
+    for (bool log : {false, true})
+        for (int64_t k : kSizes) {
+            const int64_t rows = 5;
+            Array x = Array::random(rows * k, -9, 9), y(rows * k);
+            check("softmax", {{y, 16 * kEps, 16}}, [&](const auto& b, auto t) {
+                using T = decltype(t);
+                b.softmax(log, rows, k, x.as<T>(), y.as<T>());
+            });
+        }
+}
+
+void test_softmax_gradient() {
+    for (bool log : {false, true})
+        for (int64_t k : kSizes) {
+            const int64_t rows = 5;
+            Array y = Array::random(rows * k), dy = Array::random(rows * k), dx(rows * k);
+            check("softmax_gradient", {{dx, static_cast<double>(3 * k) * kEps}}, [&](const auto& b, auto t) {
+                using T = decltype(t);
+                b.softmax_gradient(log, rows, k, y.as<T>(), dy.as<T>(), dx.as<T>());
+            });
+        }
+}
+
+// The loss (gradient = false) or its gradient, with labels and with probabilities.
+static void cross_entropy(bool gradient) {
+    for (Reduction reduction : kReductions)
+        for (int64_t k : kSizes) {
+            const int64_t rows = 6;
+            const CrossEntropyShape s{rows, k, 0.125, reduction};
+            const int64_t values = reduction == Reduction::none ? rows : 1;
+            Array x = Array::random(rows * k, -4, 4), weight = Array::random(k, 0.5f, 1), dy = Array::random(values);
+            Array probabilities = Array::random(rows * k, 0, 1), out(gradient ? rows * k : values);
+            std::vector<int64_t> labels(rows);
+            for (int64_t i = 0; i < rows; ++i) labels[i] = i * 5 % k;
+            for (bool by_label : {true, false})
+                check("cross_entropy", {{out, static_cast<double>(rows * k) * 16 * kEps, 16}},
+                      [&](const auto& b, auto t) {
+                          using T = decltype(t);
+                          const int64_t* label = by_label ? labels.data() : nullptr;
+                          const T* p = by_label ? nullptr : probabilities.as<T>();
+                          const T* w = k % 2 ? weight.as<T>() : nullptr;
+                          if (gradient)
+                              b.cross_entropy_gradient(s, x.as<T>(), label, p, w, dy.as<T>(), out.as<T>());
+                          else
+                              b.cross_entropy(s, x.as<T>(), label, p, w, out.as<T>());
+                      });
+        }
+}
+void test_cross_entropy() {
+    cross_entropy(false);
+}
+void test_cross_entropy_gradient() {
+    cross_entropy(true);
+}
+
+static void pointwise_loss(bool gradient) {
+    for (PointwiseLoss kind : {PointwiseLoss::mse, PointwiseLoss::smooth_l1, PointwiseLoss::bce_with_logits})
+        for (Reduction reduction : kReductions)
+            for (int64_t n : kSizes) {
+                const PointwiseLossShape s{kind, n, 0.5, reduction};
+                const int64_t values = reduction == Reduction::none ? n : 1;
+                Array x = Array::random(n, -2, 2), target = Array::random(n, 0, 1), weight = Array::random(n, 0, 1);
+                Array dy = Array::random(values), out(gradient ? n : values);
+                check("pointwise_loss", {{out, static_cast<double>(n) * 16 * kEps}}, [&](const auto& b, auto t) {
+                    using T = decltype(t);
+                    const T* w = n % 2 ? weight.as<T>() : nullptr;
+                    if (gradient)
+                        b.pointwise_loss_gradient(s, x.as<T>(), target.as<T>(), w, dy.as<T>(), out.as<T>());
+                    else
+                        b.pointwise_loss(s, x.as<T>(), target.as<T>(), w, out.as<T>());
+                });
+            }
+}
+void test_pointwise_loss() {
+    pointwise_loss(false);
+}
+void test_pointwise_loss_gradient() {
+    pointwise_loss(true);
+}
+
+void test_dropout() {
+    for (int64_t n : {1, 15, 17, 400, 70000}) {
+        Array x = Array::random(n), y(n);
+        check("dropout", {{y, 0}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            b.dropout(n, PhiloxKey{3, 8}, 0.25, x.as<T>(), y.as<T>());
+        });
+    }
+}
+
+void test_batch_norm_statistics() {
+    for (int64_t c : kSizes)
+        for (int64_t rows : {2, 37}) {
+            Array x = Array::random(rows * c), mean(c), variance(c), running_mean(c), running_var(c);
+            Array mean_before = Array::random(c), var_before = Array::random(c, 0.5f, 1);
+            const double bound = static_cast<double>(rows) * kEps;
+            check("batch_norm_statistics",
+                  {{mean, bound}, {variance, 4 * bound}, {running_mean, bound}, {running_var, 4 * bound}},
+                  [&](const auto& b, auto t) {
+                      using T = decltype(t);
+                      assign<T>(running_mean, mean_before);
+                      assign<T>(running_var, var_before);
+                      b.batch_norm_statistics(rows, c, 0.125, x.as<T>(), mean.as<T>(), variance.as<T>(),
+                                              running_mean.as<T>(), running_var.as<T>());
+                  });
+        }
+}
+
+void test_batch_norm() {
+    for (ActivationKind kind : {ActivationKind::none, ActivationKind::relu, ActivationKind::tanh})
+        for (int64_t c : kSizes) {
+            const int64_t rows = 37;
+            const BatchNormShape s{rows, c, 1e-3, {kind}, true};
+            Array x = Array::random(rows * c), mean = Array::random(c), variance = Array::random(c, 0.5f, 1);
+            Array weight = Array::random(c), bias = Array::random(c), residual = Array::random(rows * c), y(rows * c);
+            check("batch_norm", {{y, 16 * kEps}}, [&](const auto& b, auto t) {
+                using T = decltype(t);
+                b.batch_norm(s, x.as<T>(), mean.as<T>(), variance.as<T>(), c % 2 ? weight.as<T>() : nullptr,
+                             c % 3 ? bias.as<T>() : nullptr, c % 5 ? residual.as<T>() : nullptr, y.as<T>());
+            });
+        }
+}
+
+void test_batch_norm_gradient() {
+    for (bool training : {false, true})
+        for (ActivationKind kind : {ActivationKind::none, ActivationKind::relu, ActivationKind::tanh})
+            for (int64_t c : kSizes) {
+                const int64_t rows = 37, n = rows * c;
+                const BatchNormShape s{rows, c, 1e-3, {kind}, training};
+                const bool active = kind != ActivationKind::none;
+                Array x = Array::random(n), mean = Array::random(c), variance = Array::random(c, 0.5f, 1);
+                Array weight = Array::random(c), bias = Array::random(c), y = Array::random(n), dy = Array::random(n);
+                Array dx(n), dweight(c), dbias(c), dz(active ? n : 0);
+                const double bound = static_cast<double>(rows) * 8 * kEps;
+                check("batch_norm_gradient", {{dx, bound}, {dweight, bound}, {dbias, bound}, {dz, 4 * kEps}},
+                      [&](const auto& b, auto t) {
+                          using T = decltype(t);
+                          b.batch_norm_gradient(s, x.as<T>(), mean.as<T>(), variance.as<T>(), weight.as<T>(),
+                                                bias.as<T>(), active ? y.as<T>() : nullptr, dy.as<T>(), dx.as<T>(),
+                                                dweight.as<T>(), dbias.as<T>(), active ? dz.as<T>() : nullptr);
+                      });
+            }
+}
+
+void test_sgd_step() {
+    for (bool nesterov : {false, true})
+        for (int64_t n : {1, 15, 17, 400, 70000}) {
+            const SgdSettings s{0.1, 0.9, 0.01, nesterov, false};
+            Array p(n), p_before = Array::random(n), grad = Array::random(n), v(n), v_before = Array::random(n);
+            check("sgd_step", {{p, 8 * kEps}, {v, 8 * kEps}}, [&](const auto& b, auto t) {
+                using T = decltype(t);
+                assign<T>(p, p_before);
+                assign<T>(v, v_before);
+                b.sgd_step(s, n, p.as<T>(), grad.as<T>(), v.as<T>());
+            });
+        }
+}
+
+void test_adam_step() {
+    for (bool decoupled : {false, true})
+        for (int64_t n : {1, 15, 17, 400, 70000}) {
+            const AdamSettings s{0.1, 0.9, 0.999, 1e-8, 0.01, decoupled, 3};
+            Array p(n), p_before = Array::random(n), grad = Array::random(n), m(n), m_before = Array::random(n), v(n);
+            Array v_before = Array::random(n, 0.1f, 1);
+            check("adam_step", {{p, 16 * kEps}, {m, 8 * kEps}, {v, 8 * kEps}}, [&](const auto& b, auto t) {
+                using T = decltype(t);
+                assign<T>(p, p_before);
+                assign<T>(m, m_before);
+                assign<T>(v, v_before);
+                b.adam_step(s, n, p.as<T>(), grad.as<T>(), m.as<T>(), v.as<T>());
+            });
+        }
+}
+
+}  // namespace ck::selftest
