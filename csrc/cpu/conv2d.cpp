@@ -10,29 +10,6 @@
 namespace ck::cpu {
 namespace {
 
-DirectConv as_direct(const Conv2dShape& s) {
-    return {s.n,
-            s.h,
-            s.w,
-            s.c,
-            s.groups,
-            s.c / s.groups,
-            s.o / s.groups,
-            s.r,
-            s.s,
-            s.p,
-            s.q,
-            s.stride_h,
-            s.stride_w,
-            s.dilation_h,
-            s.dilation_w,
-            s.pad_top,
-            s.pad_left,
-            s.p * s.q * s.o,
-            s.q * s.o,
-            s.o};
-}
-
 // w[O,R,S,C/groups] to panels: a transpose, as the filters' rows become columns.
 void pack_filters(const DirectConv& s, const float* w, float* packed) {
     const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;

@@ -1,7 +1,7 @@
 // Driver of conv2d's data gradient, the forward pass of conv_transpose2d. dx is cut into stride_h x stride_w phases;
 // each is a convolution of dy with stride 1 and a subset of the filter taps, rotated.
 // As a GEMM: m = N*H*W, n = C, k = R*S*O / (stride_h*stride_w).
-#include <cstring>
+#include <algorithm>
 #include <numeric>
 
 #include "core/allocator.h"

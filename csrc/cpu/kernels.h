@@ -61,11 +61,27 @@ struct ConvPanel {
     int columns;        // 1 to panel_columns
 };
 
-// cpu/isa/conv2d.h
+// dw[i][0,columns) (+)= sum over `lines` x `pixels` of x[tap[i]] * dy[0,columns), for `rows` rows.
+struct WeightPanel {
+    int64_t rows;
+    const int64_t* tap;  // [rows]
+    int64_t lines, pixels;
+    const float* x;
+    int64_t x_line, x_pixel;
+    const float* dy;
+    int64_t dy_line, dy_pixel;
+    float* dw;
+    int64_t dw_row;
+    int columns;  // whole vectors, at most panel_columns
+    bool accumulate;
+};
+
+// cpu/isa/conv2d.h, cpu/isa/conv2d_gradient.h
 struct Conv2dKernels {
     int panel_columns;
     int tile_rows;  // pixels of a register tile
     void (*panel)(const ConvPanel& s);
+    void (*weight_panel)(const WeightPanel& s);
 };
 
 struct CpuKernels {

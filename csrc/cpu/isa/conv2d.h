@@ -1,6 +1,7 @@
 // Direct convolution: the register-tile kernel over rows of pixels named by pointers.
 #pragma once
 #include "cpu/isa/activation.h"
+#include "cpu/isa/conv2d_gradient.h"
 #include "cpu/isa/gemm.h"
 
 namespace {
@@ -117,6 +118,6 @@ void conv_panel(const ConvPanel& s) {
     }
 }
 
-constexpr Conv2dKernels kConv2dKernels = {WideTile::columns, most_rows(WideTile::vectors), conv_panel};
+constexpr Conv2dKernels kConv2dKernels = {WideTile::columns, most_rows(WideTile::vectors), conv_panel, weight_panel};
 
 }  // namespace

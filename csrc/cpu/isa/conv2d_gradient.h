@@ -1,0 +1,74 @@
+// Weight gradient of the direct convolution: rows of k = (r,s,c) against columns of dy, summed over pixels.
+#pragma once
+#include "cpu/isa/gemm.h"
+#include "cpu/isa/tile.h"
+
+namespace {
+
+// Sums start at zero and are added to dw once, which keeps rounding errors to those of one block of pixels.
+template <int rows, int vectors>
+void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw) {
+    vf acc[rows][vectors] = {};
+    for (int64_t line = 0; line < s.lines; ++line) {
+        const float* x[rows];
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; ++i) x[i] = s.x + tap[i] + line * s.x_line;
+        const float* dy = s.dy + line * s.dy_line;
+        for (int64_t q = 0, k = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel) {
+            vf b[vectors];
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; ++j) b[j] = load(dy + j * kWidth);
+#pragma GCC unroll 14
+            for (int i = 0; i < rows; ++i) {
+                const vf a = set1(x[i][k]);
+#pragma GCC unroll 4
+                for (int j = 0; j < vectors; ++j) acc[i][j] = fma(a, b[j], acc[i][j]);
+            }
+        }
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; ++i) {
+        float* to = dw + i * s.dw_row;
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j)
+            store(to + j * kWidth, s.accumulate ? load(to + j * kWidth) + acc[i][j] : acc[i][j]);
+    }
+}
+
+using WeightTileFunction = void (*)(const WeightPanel&, const int64_t*, float*);
+
+template <int vectors, class Rows>
+struct WeightTileTable;
+template <int vectors, int... i>
+struct WeightTileTable<vectors, std::integer_sequence<int, i...>> {
+    static constexpr WeightTileFunction functions[] = {weight_tile<i + 1, vectors>...};
+};
+
+template <int vectors>
+CK_INLINE void weight_tiles(const WeightPanel& s) {
+    constexpr int most = most_rows(vectors);
+    constexpr const WeightTileFunction* functions =
+        WeightTileTable<vectors, std::make_integer_sequence<int, most>>::functions;
+    const int64_t tiles = ceil_div(s.rows, most), rows = ceil_div(s.rows, tiles);
+    for (int64_t i = 0; i < s.rows; i += rows) {
+        const int64_t count = s.rows - i < rows ? s.rows - i : rows;
+        functions[count - 1](s, s.tap + i, s.dw + i * s.dw_row);
+    }
+}
+
+void weight_panel(const WeightPanel& s) {
+    switch (s.columns / kWidth) {
+        case 1:
+            return weight_tiles<1>(s);
+        case 2:
+            return weight_tiles<2>(s);
+#if defined(CK_ISA_avx512) || defined(CK_ISA_neon)
+        case 3:
+            return weight_tiles<3>(s);
+#endif
+        default:
+            return weight_tiles<WideTile::vectors>(s);
+    }
+}
+
+}  // namespace
