@@ -11,8 +11,13 @@ struct PointwiseKernels {
     void (*unary)(UnaryOp op, float slope, int64_t n, const float* x, float* y);
     void (*unary_gradient)(UnaryOp op, float slope, int64_t n, const float* x, const float* y, const float* dy,
                            float* dx);
-    // Both operands contiguous, or one of them a single value (step 0).
+    // Both operands contiguous (step 1), or one of them a single value (step 0).
     void (*binary)(BinaryOp op, int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, float* y);
+    void (*compare)(CompareOp op, int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, bool* y);
+    // On a block [rows,columns] of rows `row` apart: dz = dy activation'(y), sums[columns] += the columns of dz.
+    // dz or sums may be null.
+    void (*epilogue_gradient)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* y,
+                              const float* dy, float* dz, float* sums);
 };
 
 // One block of c[m,n] (+)= a b, tile by tile. Element (i,p) of tile t of A is a[t*a_tile + i*a_row + p*a_k], of panel q
@@ -84,12 +89,41 @@ struct Conv2dKernels {
     void (*weight_panel)(const WeightPanel& s);
 };
 
+// cpu/isa/batch_norm.h. Blocks [rows,columns] of rows `row` apart; what has one value per column is [columns].
+// z = (x - mean) * scale + bias; sums are added to.
+struct BatchNormKernels {
+    // sums of x - shift and of its square
+    void (*moments)(int64_t rows, int64_t row, int64_t columns, const float* x, const float* shift, float* sum,
+                    float* square);
+    // y = activation(z + residual); residual may be null. stream: past the caches, where y, row and columns allow it.
+    void (*normalise)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
+                      const float* scale, const float* bias, const float* residual, float* y, bool stream);
+    // sums of g and of g (x - mean), where g = dy activation' is found from y, or from z when y is null. dz = g unless
+    // null.
+    void (*gradient_sums)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
+                          const float* scale, const float* bias, const float* y, const float* dy, float* dz, float* sum,
+                          float* product);
+    // dx = g * scale + (x - mean) * slope + offset with g from z; slope and offset are null together.
+    void (*gradient)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
+                     const float* scale, const float* bias, const float* dy, const float* slope, const float* offset,
+                     float* dx, bool stream);
+};
+
+// cpu/isa/optimizer.h
+struct OptimizerKernels {
+    void (*sgd_step)(const SgdSettings& s, int64_t n, float* param, const float* grad, float* velocity);
+    void (*adam_step)(const AdamSettings& s, double correction1, double correction2, int64_t n, float* param,
+                      const float* grad, float* m, float* v);
+};
+
 struct CpuKernels {
     const char* isa;
     int vector_width;  // float32 lanes
     PointwiseKernels pointwise;
     GemmKernels gemm;
     Conv2dKernels conv2d;
+    BatchNormKernels batch_norm;
+    OptimizerKernels optimizer;
 };
 
 }  // namespace ck::cpu

@@ -8,7 +8,6 @@
 #include "core/parallel.h"
 #include "cpu/backend.h"
 #include "cpu/dispatch.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu {
 namespace {
@@ -107,17 +106,9 @@ void pack_rows(const Problem& g, const Plan& plan, int64_t i0, int64_t m, int64_
     }
 }
 
-// tanh and sigmoid have no vector form yet: one more pass with the plain functions.
-bool in_epilogue(Activation act) {
-    return act.kind != ActivationKind::tanh && act.kind != ActivationKind::sigmoid;
-}
-
 void finish(const Problem& g, int64_t m, int64_t n, int64_t j, float* c) {
     if (g.bias || g.act.kind != ActivationKind::none)
         kernels().gemm.epilogue(m, n, g.bias ? g.bias + j : nullptr, g.act, c, g.n);
-    if (in_epilogue(g.act)) return;
-    for (int64_t i = 0; i < m; ++i)
-        for (int64_t q = 0; q < n; ++q) c[i * g.n + q] = reference::activate<float>(g.act, c[i * g.n + q]);
 }
 
 // One task: rows [i0,i0+m), panels [first,last), k [begin,end), into c [m,n]; packs into the worker's scratch.

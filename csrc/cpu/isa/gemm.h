@@ -193,14 +193,15 @@ void sum_parts(int64_t parts, int64_t n, const float* part, int64_t part_step, f
 }
 
 void epilogue(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row) {
-    for (int64_t i = 0; i < m; ++i) {
-        float* row = c + i * c_row;
-        if (bias) {
-            map2(n, row, bias, row, [act](vf u, vf v) { return activate(act, u + v); });
-        } else {
-            map1(n, row, row, [act](vf v) { return activate(act, v); });
+    visit_activation(act, [&](auto f) {
+        for (float* row = c; row != c + m * c_row; row += c_row) {
+            if (bias) {
+                map2(n, row, bias, row, [f](vf u, vf v) { return f(u + v); });
+            } else {
+                map1(n, row, row, f);
+            }
         }
-    }
+    });
 }
 
 constexpr GemmKernels kGemmKernels = {

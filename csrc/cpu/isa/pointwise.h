@@ -1,46 +1,52 @@
-// Pointwise kernels: unary functions and their gradients, binary arithmetic. Tails use load_n/store_n, so a value does
-// not depend on its position.
+// Pointwise kernels: unary functions and their gradients, binary arithmetic, comparisons, the gradient of an epilogue.
+// Tails use load_n/store_n, so a value does not depend on its position.
 #pragma once
+#include "cpu/isa/activation.h"
+#include "cpu/isa/vec.h"
+#include "cpu/isa/vec_math.h"
 
 namespace {
 
 // y[i] = f(x[i])
 template <class F>
 CK_INLINE void map1(int64_t n, const float* x, float* y, F f) {
-    int64_t i = 0;
-    for (; i + kWidth <= n; i += kWidth) store(y + i, f(load(x + i)));
-    if (i < n) store_n(y + i, f(load_n(x + i, n - i)), n - i);
+    for_vectors(n, [&](int64_t i, auto lanes) { lanes.store(y + i, f(lanes.load(x + i))); });
 }
 
 // y[i] = f(a[i], b[i])
 template <class F>
 CK_INLINE void map2(int64_t n, const float* a, const float* b, float* y, F f) {
-    int64_t i = 0;
-    for (; i + kWidth <= n; i += kWidth) store(y + i, f(load(a + i), load(b + i)));
-    if (i < n) store_n(y + i, f(load_n(a + i, n - i), load_n(b + i, n - i)), n - i);
+    for_vectors(n, [&](int64_t i, auto lanes) { lanes.store(y + i, f(lanes.load(a + i), lanes.load(b + i))); });
 }
 
 void unary(UnaryOp op, float slope, int64_t n, const float* x, float* y) {
     switch (op) {
         case UnaryOp::negate:
             return map1(n, x, y, [](vf v) { return -v; });
+        case UnaryOp::exp:
+            return map1(n, x, y, [](vf v) { return exp(v); });
+        case UnaryOp::log:
+            return map1(n, x, y, [](vf v) { return log(v); });
         case UnaryOp::sqrt:
             return map1(n, x, y, [](vf v) { return sqrt(v); });
         case UnaryOp::abs:
             return map1(n, x, y, [](vf v) { return abs(v); });
         case UnaryOp::relu:
-            return map1(n, x, y, [](vf v) { return max0(v); });
+            return map1(n, x, y, Relu{});
         case UnaryOp::relu6:
-            return map1(n, x, y, [](vf v) { return select(v > 6, set1(6), max0(v)); });
+            return map1(n, x, y, Relu6{});
         case UnaryOp::leaky_relu:
-            return map1(n, x, y, [slope](vf v) { return select(v < 0, v * slope, v); });
-        default:
-            return;
+            return map1(n, x, y, LeakyRelu{slope});
+        case UnaryOp::tanh:
+            return map1(n, x, y, Tanh{});
+        case UnaryOp::sigmoid:
+            return map1(n, x, y, Sigmoid{});
     }
 }
 
-// For ops whose gradient needs only comparisons and products: dx = dy * f(x or y).
+// dx = dy * f'(x), from x or from y = f(x)
 void unary_gradient(UnaryOp op, float slope, int64_t n, const float* x, const float* y, const float* dy, float* dx) {
+    const auto from_y = [=](auto f) { map2(n, y, dy, dx, [f](vf v, vf g) { return f.gradient(v, g); }); };
     switch (op) {
         case UnaryOp::negate:
             return map1(n, dy, dx, [](vf g) { return -g; });
@@ -53,46 +59,111 @@ void unary_gradient(UnaryOp op, float slope, int64_t n, const float* x, const fl
         case UnaryOp::abs:
             return map2(n, x, dy, dx, [](vf v, vf g) { return select(v > 0, g, select(v < 0, -g, v * 0)); });
         case UnaryOp::relu:
-            return map2(n, y, dy, dx, [](vf v, vf g) { return select(v <= 0, vf{}, g); });
+            return from_y(Relu{});
         case UnaryOp::relu6:
-            return map2(n, y, dy, dx, [](vf v, vf g) { return select((v <= 0) | (v >= 6), vf{}, g); });
-        case UnaryOp::leaky_relu:
+            return from_y(Relu6{});
+        case UnaryOp::leaky_relu:  // from x: the slope may be 0 or negative
             return map2(n, x, dy, dx, [slope](vf v, vf g) { return select(v <= 0, g * slope, g); });
         case UnaryOp::tanh:
-            return map2(n, y, dy, dx, [](vf v, vf g) { return g * (1 - v * v); });
+            return from_y(Tanh{});
         case UnaryOp::sigmoid:
-            return map2(n, y, dy, dx, [](vf v, vf g) { return g * (v * (1 - v)); });
+            return from_y(Sigmoid{});
+    }
+}
+
+// body(i, lanes, a, b) where an operand of step 0 is one repeated value
+template <class Body>
+CK_INLINE void for_pairs(int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, Body body) {
+    if (step_a && step_b) {
+        for_vectors(n, [&](int64_t i, auto lanes) { body(i, lanes, lanes.load(a + i), lanes.load(b + i)); });
+    } else if (step_a) {
+        const vf right = set1(*b);
+        for_vectors(n, [&](int64_t i, auto lanes) { body(i, lanes, lanes.load(a + i), right); });
+    } else {
+        const vf left = set1(*a);
+        for_vectors(n, [&](int64_t i, auto lanes) { body(i, lanes, left, step_b ? lanes.load(b + i) : set1(*b)); });
     }
 }
 
 template <class F>
-CK_INLINE void map2_steps(int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, float* y, F f) {
-    if (step_a && step_b) return map2(n, a, b, y, f);
-    if (step_a) {
-        const vf right = set1(*b);
-        return map1(n, a, y, [&](vf v) { return f(v, right); });
-    }
-    const vf left = set1(*a);
-    if (step_b) return map1(n, b, y, [&](vf v) { return f(left, v); });
-    const vf value = f(left, set1(*b));
-    for (int64_t i = 0; i < n; ++i) y[i] = value[0];
+CK_INLINE void map_pairs(int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, float* y, F f) {
+    for_pairs(n, a, step_a, b, step_b, [&](int64_t i, auto lanes, vf u, vf v) { lanes.store(y + i, f(u, v)); });
 }
 
 void binary(BinaryOp op, int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, float* y) {
     switch (op) {
         case BinaryOp::add:
-            return map2_steps(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u + v; });
+            return map_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u + v; });
         case BinaryOp::subtract:
-            return map2_steps(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u - v; });
+            return map_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u - v; });
         case BinaryOp::multiply:
-            return map2_steps(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u * v; });
+            return map_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u * v; });
         case BinaryOp::divide:
-            return map2_steps(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u / v; });
+            return map_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u / v; });
         case BinaryOp::power:
             return;  // the driver takes the plain loop: libm's powf is right in every corner
     }
 }
 
-constexpr PointwiseKernels kPointwiseKernels = {unary, unary_gradient, binary};
+typedef uint8_t vb __attribute__((vector_size(kWidth)));  // one bool per lane
+
+template <class F>
+CK_INLINE void compare_pairs(int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, bool* y, F f) {
+    for_pairs(n, a, step_a, b, step_b, [&](int64_t i, auto, vf u, vf v) {
+        const vb result = __builtin_convertvector(f(u, v) & 1, vb);
+        memcpy(y + i, &result, static_cast<size_t>(n - i < kWidth ? n - i : kWidth));
+    });
+}
+
+void compare(CompareOp op, int64_t n, const float* a, int64_t step_a, const float* b, int64_t step_b, bool* y) {
+    switch (op) {
+        case CompareOp::equal:
+            return compare_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u == v; });
+        case CompareOp::not_equal:
+            return compare_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u != v; });
+        case CompareOp::less:
+            return compare_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u < v; });
+        case CompareOp::less_equal:
+            return compare_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u <= v; });
+        case CompareOp::greater:
+            return compare_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u > v; });
+        case CompareOp::greater_equal:
+            return compare_pairs(n, a, step_a, b, step_b, y, [](vf u, vf v) { return u >= v; });
+    }
+}
+
+// Rows in a group whose sums stay in registers before they are added to the sums in memory: short chains of additions.
+constexpr int kRowGroup = 8;
+
+// Calls body(offset, i, lanes, rows) for the vectors of a [rows,columns] block, up to kRowGroup rows at a time:
+// offset is that of the first row's vector, the next rows are `row` apart; i is its first column.
+template <class Body>
+CK_INLINE void for_row_groups(int64_t rows, int64_t row, int64_t columns, Body body) {
+    int64_t r = 0;
+    for (; r + kRowGroup <= rows; r += kRowGroup)
+        for_vectors(columns, [&](int64_t i, auto lanes) { body(r * row + i, i, lanes, kRowGroup); });
+    if (r == rows) return;
+    const int rest = static_cast<int>(rows - r);
+    for_vectors(columns, [&](int64_t i, auto lanes) { body(r * row + i, i, lanes, rest); });
+}
+
+void epilogue_gradient(int64_t rows, int64_t row, int64_t columns, Activation act, const float* y, const float* dy,
+                       float* dz, float* sums) {
+    visit_activation(act, [&](auto f) {
+        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+            vf sum = {};
+#pragma GCC unroll 8
+            for (int r = 0; r < group; ++r) {
+                const int64_t at = offset + r * row;
+                const vf g = f.gradient(lanes.load(y + at), lanes.load(dy + at));
+                if (dz) lanes.store(dz + at, g);
+                sum += g;
+            }
+            if (sums) lanes.store(sums + i, lanes.load(sums + i) + sum);
+        });
+    });
+}
+
+constexpr PointwiseKernels kPointwiseKernels = {unary, unary_gradient, binary, compare, epilogue_gradient};
 
 }  // namespace

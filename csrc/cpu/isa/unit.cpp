@@ -9,8 +9,10 @@ using namespace ck;
 using namespace ck::cpu;
 }  // namespace
 
+#include "cpu/isa/batch_norm.h"
 #include "cpu/isa/conv2d.h"
 #include "cpu/isa/gemm.h"
+#include "cpu/isa/optimizer.h"
 #include "cpu/isa/pointwise.h"
 
 #define CK_TEXT_(name) #name
@@ -19,6 +21,8 @@ using namespace ck::cpu;
 #define CK_JOIN(a, b) CK_JOIN_(a, b)
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
-    static constexpr CpuKernels table = {CK_TEXT(CK_ISA), kWidth, kPointwiseKernels, kGemmKernels, kConv2dKernels};
+    static constexpr CpuKernels table = {
+        CK_TEXT(CK_ISA), kWidth, kPointwiseKernels, kGemmKernels, kConv2dKernels, kBatchNormKernels, kOptimizerKernels,
+    };
     return table;
 }

@@ -63,6 +63,44 @@ static CK_INLINE vi iota() {
     for (int i = 0; i < kWidth; ++i) v[i] = i;
     return v;
 }
+static CK_INLINE float sum_lanes(vf v) {
+    float lane[kWidth];
+    store(lane, v);
+    for (int half = kWidth / 2; half; half /= 2)
+        for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+    return lane[0];
+}
+static CK_INLINE float max_lanes(vf v) {  // of numbers
+    float lane[kWidth];
+    store(lane, v);
+    for (int half = kWidth / 2; half; half /= 2)
+        for (int i = 0; i < half; ++i) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+    return lane[0];
+}
+
+namespace {
+
+// A whole vector of memory, or its first n lanes: what for_vectors hands to the body of a loop.
+struct AllLanes {
+    CK_INLINE vf load(const float* p) const { return ::load(p); }
+    CK_INLINE void store(float* p, vf v) const { ::store(p, v); }
+    CK_INLINE vf keep(vf v, float) const { return v; }
+};
+struct FirstLanes {
+    int n;
+    CK_INLINE vf load(const float* p) const { return load_n(p, n); }
+    CK_INLINE void store(float* p, vf v) const { store_n(p, v, n); }
+    CK_INLINE vf keep(vf v, float other) const { return select(iota() < n, v, set1(other)); }  // others replaced
+};
+// body(i, lanes) for the vectors that cover [0,n)
+template <class Body>
+CK_INLINE void for_vectors(int64_t n, Body body) {
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) body(i, AllLanes{});
+    if (i < n) body(i, FirstLanes{static_cast<int>(n - i)});
+}
+
+}  // namespace
 
 // Four lanes on every ISA: what the packing kernels transpose.
 typedef float vf4 __attribute__((vector_size(16)));
