@@ -79,6 +79,8 @@ void bind_pointwise(py::module_& m) {
     m.def("cast", &cast, py::arg("x"), py::arg("dtype"), NoGil());
     m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"), NoGil());
     m.def("arange", &arange, py::arg("start"), py::arg("stop"), py::arg("step"), py::arg("dtype"), NoGil());
+    m.def("concatenate", &concatenate, py::arg("tensors"), py::arg("axis"), NoGil());
+    m.def("pad", &pad, py::arg("x"), py::arg("before"), py::arg("after"), py::arg("value"), NoGil());
     m.def("copy_into", &copy_into, py::arg("dst"), py::arg("src"), NoGil());
 
     m.def(

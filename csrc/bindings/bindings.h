@@ -24,6 +24,7 @@ void bind_loss(py::module_& m);         // bind_loss.cpp: softmax, losses
 void bind_norm(py::module_& m);         // bind_norm.cpp: batch norm, dropout
 void bind_optimizer(py::module_& m);    // bind_optimizer.cpp
 void bind_matmul(py::module_& m);       // bind_matmul.cpp: matmul, linear
+void bind_pool2d(py::module_& m);       // bind_pool2d.cpp: pooling and resizing
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 py::dtype numpy_dtype(DType dtype);

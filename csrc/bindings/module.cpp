@@ -27,6 +27,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_norm(m);
     bind_optimizer(m);
     bind_matmul(m);
+    bind_pool2d(m);
 }
 
 }  // namespace ck::bindings

@@ -46,6 +46,50 @@ struct Resize2dShape {
     int64_t p, q;
 };
 
+// Bytes of a maximum's window offset r*S+s: one for windows of up to 256 elements.
+constexpr int64_t argmax_itemsize(const Pool2dShape& s) {
+    return s.r * s.s <= 256 ? 1 : s.r * s.s <= 65536 ? 2 : 4;
+}
+
+// Along one axis: an average of the inputs [begin,end), divided by `divisor`.
+struct AverageBin {
+    int64_t begin, end, divisor;
+};
+
+// Bin p of avg_pool2d. With padding counted the divisor is the window cut off at the end of the padded input (torch's
+// rule: only ceil_mode reaches beyond it), else the number of inputs.
+constexpr AverageBin average_bin(int64_t p, int64_t in, int64_t window, int64_t stride, int64_t pad_before,
+                                 int64_t pad_after, bool count_include_pad) {
+    const int64_t start = p * stride - pad_before, stop = start + window;
+    const int64_t padded_stop = stop < in + pad_after ? stop : in + pad_after;
+    const int64_t begin = start > 0 ? start : 0, end = stop < in ? stop : in;
+    return {begin, end, count_include_pad ? padded_stop - start : end - begin};
+}
+
+// Bin p of adaptive_avg_pool2d: [floor(p*in/out), ceil((p+1)*in/out)).
+constexpr AverageBin adaptive_bin(int64_t p, int64_t in, int64_t out) {
+    const int64_t begin = p * in / out, end = ((p + 1) * in + out - 1) / out;
+    return {begin, end, end - begin};
+}
+
+enum class ResizeMode : uint8_t { nearest, bilinear };
+
+// Along one axis: output = (1 - fraction) * x[low] + fraction * x[high].
+struct Interpolation {
+    int64_t low, high;
+    double fraction;
+};
+
+// Half-pixel centres: output p looks at (p + 0.5) / scale - 0.5, held inside the input.
+constexpr Interpolation interpolation(ResizeMode mode, int64_t p, int64_t in, int64_t out) {
+    const int64_t scale = out / in;
+    if (mode == ResizeMode::nearest) return {p / scale, p / scale, 0.0};
+    const double centre = (static_cast<double>(p) + 0.5) / static_cast<double>(scale) - 0.5;
+    const double source = centre > 0 ? centre : 0;
+    const int64_t low = static_cast<int64_t>(source);
+    return {low, low + 1 < in ? low + 1 : low, source - static_cast<double>(low)};
+}
+
 // Two operands broadcast to shape[ndim]; a stride of 0 repeats. Neighbouring axes that allow it are merged.
 struct Broadcast {
     int ndim;

@@ -40,7 +40,33 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 Tensor cast(const Tensor& x, DType dtype);
 Tensor full(const Shape& shape, double value, DType dtype);
 Tensor arange(double start, double stop, double step, DType dtype);
+Tensor concatenate(const std::vector<Tensor>& tensors, int64_t axis);
+Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double value);
 void copy_into(Tensor& dst, const Tensor& src);
+
+// pool2d: windows over x [N,H,W,C] -> [N,P,Q,C]
+struct Pool2dGeometry {
+    std::array<int64_t, 2> window;  // h, w
+    std::array<int64_t, 2> stride;
+    std::array<int64_t, 4> padding;  // top, bottom, left, right
+    std::array<int64_t, 2> dilation;
+    bool ceil_mode;
+};
+// (y, argmax); argmax is opaque (see ops.def), empty unless wanted.
+std::pair<Tensor, Tensor> max_pool2d(const Tensor& x, const Pool2dGeometry& g, bool argmax_wanted);
+Tensor max_pool2d_gradient(const Shape& x_shape, const Tensor& dy, const Tensor& argmax, const Pool2dGeometry& g);
+Tensor max_pool2d_indices(const Shape& x_shape, const Tensor& argmax, const Pool2dGeometry& g);  // int64 h*W+w
+Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const std::array<int64_t, 2>& size);
+Tensor max_unpool2d_gradient(const Tensor& dy, const Tensor& indices);
+Tensor avg_pool2d(const Tensor& x, const Pool2dGeometry& g, bool count_include_pad);
+Tensor avg_pool2d_gradient(const Shape& x_shape, const Tensor& dy, const Pool2dGeometry& g, bool count_include_pad);
+Tensor adaptive_avg_pool2d(const Tensor& x, const std::array<int64_t, 2>& size);
+Tensor adaptive_avg_pool2d_gradient(const Shape& x_shape, const Tensor& dy);
+
+// resize
+Tensor upsample(const Tensor& x, const std::array<int64_t, 2>& scale, ResizeMode mode);
+Tensor upsample_gradient(const Shape& x_shape, const Tensor& dy, ResizeMode mode);
+ResizeMode parse_resize_mode(const std::string& name);
 
 // random numbers
 Tensor random_uniform(const Shape& shape, PhiloxKey key, double low, double high, DType dtype);

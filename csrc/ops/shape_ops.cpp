@@ -150,6 +150,63 @@ Tensor arange(double start, double stop, double step, DType dtype) {
     return y;
 }
 
+Tensor concatenate(const std::vector<Tensor>& tensors, int64_t axis) {
+    constexpr const char* op = "concatenate";
+    CK_CHECK(!tensors.empty(), op, "needs at least one tensor. Received: none.");
+    const Tensor& first = tensors[0];
+    CK_CHECK(axis >= -first.ndim() && axis < first.ndim(), op, "axis must be in [", -first.ndim(), ",", first.ndim(),
+             "). Received: axis=", axis, " for shape ", first.shape(), ".");
+    axis += axis < 0 ? first.ndim() : 0;
+    Shape shape = first.shape();
+    shape[axis] = 0;
+    for (const Tensor& t : tensors) {
+        check_same_device(op, first, t);
+        check_same_dtype(op, first, t);
+        Shape expected = first.shape();
+        if (t.ndim() == first.ndim()) expected[axis] = t.shape()[axis];
+        CK_CHECK(t.shape() == expected, op, "shapes must agree but for axis ", axis, ". Received: ", first.shape(),
+                 " and ", t.shape(), ".");
+        shape[axis] += t.shape()[axis];
+    }
+    Tensor y = Tensor::empty(op, shape, first.dtype(), first.device());
+    const Shape dst_stride = row_major_strides(shape);
+    int64_t offset = 0;
+    for (const Tensor& t : tensors) {
+        copy_box(t, 0, row_major_strides(t.shape()), y, offset, dst_stride, t.shape());
+        offset += t.shape()[axis] * dst_stride[axis];
+    }
+    return y;
+}
+
+Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double value) {
+    constexpr const char* op = "pad";
+    CK_CHECK(before.size() == x.shape().size() && after.size() == before.size(), op,
+             "needs one (before, after) pair for each axis. Received: ", before.size(), " for shape ", x.shape(), ".");
+    constexpr int64_t kLimit = int64_t{1} << 60;  // more than any tensor has, and sums of them do not overflow
+    Shape shape = x.shape();
+    for (size_t i = 0; i < shape.size(); ++i) {
+        CK_CHECK(before[i] >= 0 && after[i] >= 0 && before[i] < kLimit && after[i] < kLimit, op,
+                 "padding must be at least 0 and below 2^60. Received: before=", before, ", after=", after, ".");
+        shape[i] += before[i] + after[i];
+    }
+    Tensor y = Tensor::empty(op, shape, x.dtype(), x.device());
+    const Shape stride = row_major_strides(shape), repeated(shape.size(), 0);
+    const Tensor filling = full({1}, value, x.dtype());
+    // Axis by axis the two slabs outside x, within the rows that earlier axes left open; then x in the middle.
+    Shape box = shape;
+    int64_t corner = 0;
+    for (size_t i = 0; i < shape.size(); ++i) {
+        box[i] = before[i];
+        copy_box(filling, 0, repeated, y, corner, stride, box);
+        box[i] = after[i];
+        copy_box(filling, 0, repeated, y, corner + (before[i] + x.shape()[i]) * stride[i], stride, box);
+        box[i] = x.shape()[i];
+        corner += before[i] * stride[i];
+    }
+    copy_box(x, 0, row_major_strides(x.shape()), y, corner, stride, x.shape());
+    return y;
+}
+
 void copy_into(Tensor& dst, const Tensor& src) {
     check_same_device("copy_", dst, src);
     check_same_dtype("copy_", dst, src);

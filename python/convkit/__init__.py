@@ -23,8 +23,11 @@ from .creation import arange, full, ones, zeros
 from .cuda import autocast
 from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
 from .ops import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
     batch_norm,
     binary_cross_entropy_with_logits,
+    concatenate,
     conv2d,
     conv_transpose2d,
     cross_entropy,
@@ -36,7 +39,10 @@ from .ops import (
     log,
     log_softmax,
     matmul,
+    max_pool2d,
+    max_unpool2d,
     mse_loss,
+    pad,
     relu,
     relu6,
     sigmoid,
@@ -44,6 +50,7 @@ from .ops import (
     softmax,
     sqrt,
     tanh,
+    upsample,
 )
 from .random import get_rng_state, manual_seed, rand, randn, set_rng_state
 from .tensor import Tensor, from_dlpack, from_numpy, tensor

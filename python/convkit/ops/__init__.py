@@ -23,6 +23,8 @@ from .pointwise import (
     subtract,
     tanh,
 )
+from .pool2d import adaptive_avg_pool2d, avg_pool2d, max_pool2d, max_unpool2d
 from .reduce import argmax, max, mean, sum
-from .shape_ops import astype, flatten, getitem, reshape, to_device, transpose
+from .resize import upsample
+from .shape_ops import astype, concatenate, flatten, getitem, pad, reshape, to_device, transpose
 from .softmax import log_softmax, softmax

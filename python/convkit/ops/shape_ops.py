@@ -118,3 +118,40 @@ def to_device(x: Tensor, device: str) -> Tensor:
     if kind == "cuda":
         raise RuntimeError(f"[to] CUDA is not available: {cuda.unavailable_reason()}.")
     return x
+
+
+def concatenate(tensors, axis: int) -> Tensor:
+    """The tensors one after the other along ``axis``; all other sizes and the dtypes must agree."""
+    tensors = [as_tensor(t) for t in tensors]
+    y = _core.concatenate([t._data for t in tensors], operator.index(axis))
+    sizes, wanted = [t.shape[axis] for t in tensors], [t.requires_grad for t in tensors]
+
+    def backward(dy):
+        start, step, size = [0] * dy.ndim, [1] * dy.ndim, list(dy.shape)
+        gradients, offset = [], 0
+        for length, is_wanted in zip(sizes, wanted):
+            start[axis], size[axis] = offset, length
+            gradients.append(_core.slice(dy, start, step, size) if is_wanted else None)
+            offset += length
+        return gradients
+
+    return record(y, tensors, backward)
+
+
+def pad(x, padding, value: float = 0.0) -> Tensor:
+    """``value`` around x: ``padding`` holds one (before, after) pair for each axis, none negative."""
+    x = as_tensor(x)
+    try:
+        before, after = (tuple(map(operator.index, side)) for side in zip(*((b, a) for b, a in padding)))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"[pad] padding must be one pair of ints (before, after) for each axis. Received: {padding!r}."
+        ) from None
+    if x.dtype.kind != "f" and not float(value).is_integer():
+        raise TypeError(f"[pad] a {x.dtype} tensor needs an integer. Received: {value} (use astype).")
+    shape = x.shape
+
+    def backward(dy):
+        return (_core.slice(dy, before, [1] * len(shape), shape),)
+
+    return record(_core.pad(x._data, before, after, value), (x,), backward)

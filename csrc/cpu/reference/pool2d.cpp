@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <vector>
+
+#include "cpu/argmax.h"
+#include "cpu/reference/reference.h"
+
+namespace ck::cpu::reference {
+
+// A NaN wins, the first in window order; else the first maximum. Padding is skipped.
+template <class T>
+void max_pool2d(const Pool2dShape& s, const T* x, T* y, void* argmax) {
+    for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) {
+        const int64_t c = i % s.c, q = i / s.c % s.q, p = i / s.c / s.q % s.p, n = i / s.c / s.q / s.p;
+        int64_t best = -1;
+        T top = 0;
+        for (int64_t offset = 0; offset < s.r * s.s; ++offset) {
+            const int64_t h = p * s.stride_h - s.pad_top + offset / s.s * s.dilation_h;
+            const int64_t w = q * s.stride_w - s.pad_left + offset % s.s * s.dilation_w;
+            if (h < 0 || h >= s.h || w < 0 || w >= s.w) continue;
+            const T v = x[((n * s.h + h) * s.w + w) * s.c + c];
+            if (best < 0 || v > top || (v != v && top == top)) {
+                best = offset;
+                top = v;
+            }
+        }
+        y[i] = top;
+        if (argmax) store_argmax(s, argmax, i, best);
+    }
+}
+
+template <class T>
+void max_pool2d_gradient(const Pool2dShape& s, const T* dy, const void* argmax, T* dx) {
+    std::fill(dx, dx + s.n * s.h * s.w * s.c, T(0));
+    for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) {
+        const int64_t c = i % s.c, n = i / s.c / s.q / s.p;
+        dx[(n * s.h * s.w + plane_index(s, i, load_argmax(s, argmax, i))) * s.c + c] += dy[i];
+    }
+}
+
+template <class T>
+void max_pool2d_indices(const Pool2dShape& s, const void* argmax, int64_t* indices) {
+    for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) indices[i] = plane_index(s, i, load_argmax(s, argmax, i));
+}
+
+template <class T>
+void max_unpool2d(const Resize2dShape& s, const T* x, const int64_t* indices, T* y) {
+    std::fill(y, y + s.n * s.p * s.q * s.c, T(0));
+    for (int64_t n = 0; n < s.n; ++n)
+        for (int64_t i = n * s.h * s.w * s.c; i < (n + 1) * s.h * s.w * s.c; ++i)
+            y[(n * s.p * s.q + indices[i]) * s.c + i % s.c] = x[i];
+}
+
+template <class T>
+void max_unpool2d_gradient(const Resize2dShape& s, const T* dy, const int64_t* indices, T* dx) {
+    std::vector<int64_t> last(s.p * s.q * s.c);  // the element of x that stayed at each place
+    for (int64_t n = 0; n < s.n; ++n) {
+        const int64_t begin = n * s.h * s.w * s.c, end = begin + s.h * s.w * s.c;
+        for (int64_t i = begin; i < end; ++i) last[indices[i] * s.c + i % s.c] = i;
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t place = indices[i] * s.c + i % s.c;
+            dx[i] = last[place] == i ? dy[n * s.p * s.q * s.c + place] : T(0);
+        }
+    }
+}
+
+namespace {
+
+// y[n,p,q,c] = sum of x over row_bin(p) x column_bin(q), divided by both divisors.
+template <class T, class RowBin, class ColumnBin>
+void average(const Resize2dShape& s, RowBin row_bin, ColumnBin column_bin, const T* x, T* y) {
+    for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) {
+        const int64_t c = i % s.c, n = i / s.c / s.q / s.p;
+        const AverageBin rows = row_bin(i / s.c / s.q % s.p), columns = column_bin(i / s.c % s.q);
+        T sum = 0;
+        for (int64_t h = rows.begin; h < rows.end; ++h)
+            for (int64_t w = columns.begin; w < columns.end; ++w) sum += x[((n * s.h + h) * s.w + w) * s.c + c];
+        y[i] = sum / T(rows.divisor * columns.divisor);
+    }
+}
+
+template <class T, class RowBin, class ColumnBin>
+void average_gradient(const Resize2dShape& s, RowBin row_bin, ColumnBin column_bin, const T* dy, T* dx) {
+    std::fill(dx, dx + s.n * s.h * s.w * s.c, T(0));
+    for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) {
+        const int64_t c = i % s.c, n = i / s.c / s.q / s.p;
+        const AverageBin rows = row_bin(i / s.c / s.q % s.p), columns = column_bin(i / s.c % s.q);
+        const T share = dy[i] / T(rows.divisor * columns.divisor);
+        for (int64_t h = rows.begin; h < rows.end; ++h)
+            for (int64_t w = columns.begin; w < columns.end; ++w) dx[((n * s.h + h) * s.w + w) * s.c + c] += share;
+    }
+}
+
+Resize2dShape sizes(const Pool2dShape& s) {
+    return {s.n, s.h, s.w, s.c, s.p, s.q};
+}
+
+auto row_bins(const Pool2dShape& s, bool include_pad) {
+    return [=](int64_t p) { return average_bin(p, s.h, s.r, s.stride_h, s.pad_top, s.pad_bottom, include_pad); };
+}
+auto column_bins(const Pool2dShape& s, bool include_pad) {
+    return [=](int64_t q) { return average_bin(q, s.w, s.s, s.stride_w, s.pad_left, s.pad_right, include_pad); };
+}
+auto adaptive_bins(int64_t in, int64_t out) {
+    return [=](int64_t p) { return adaptive_bin(p, in, out); };
+}
+
+}  // namespace
+
+template <class T>
+void avg_pool2d(const Pool2dShape& s, bool count_include_pad, const T* x, T* y) {
+    average(sizes(s), row_bins(s, count_include_pad), column_bins(s, count_include_pad), x, y);
+}
+
+template <class T>
+void avg_pool2d_gradient(const Pool2dShape& s, bool count_include_pad, const T* dy, T* dx) {
+    average_gradient(sizes(s), row_bins(s, count_include_pad), column_bins(s, count_include_pad), dy, dx);
+}
+
+template <class T>
+void adaptive_avg_pool2d(const Resize2dShape& s, const T* x, T* y) {
+    average(s, adaptive_bins(s.h, s.p), adaptive_bins(s.w, s.q), x, y);
+}
+
+template <class T>
+void adaptive_avg_pool2d_gradient(const Resize2dShape& s, const T* dy, T* dx) {
+    average_gradient(s, adaptive_bins(s.h, s.p), adaptive_bins(s.w, s.q), dy, dx);
+}
+
+}  // namespace ck::cpu::reference
+
+CK_INSTANTIATE(max_pool2d)
+CK_INSTANTIATE(max_pool2d_gradient)
+CK_INSTANTIATE(max_pool2d_indices)
+CK_INSTANTIATE(max_unpool2d)
+CK_INSTANTIATE(max_unpool2d_gradient)
+CK_INSTANTIATE(avg_pool2d)
+CK_INSTANTIATE(avg_pool2d_gradient)
+CK_INSTANTIATE(adaptive_avg_pool2d)
+CK_INSTANTIATE(adaptive_avg_pool2d_gradient)
