@@ -8,6 +8,10 @@ namespace ck {
 
 constexpr int kMaxDims = 8;
 
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
 // Applied to a result while its tile is in registers. Every gradient can be computed from the output alone.
 enum class ActivationKind : uint8_t { none, relu, relu6, leaky_relu, tanh, sigmoid };
 struct Activation {
@@ -49,6 +53,16 @@ struct Resize2dShape {
 // Bytes of a maximum's window offset r*S+s: one for windows of up to 256 elements.
 constexpr int64_t argmax_itemsize(const Pool2dShape& s) {
     return s.r * s.s <= 256 ? 1 : s.r * s.s <= 65536 ? 2 : 4;
+}
+
+// Along one axis: the taps [begin,end) of a window at `start` (of the unpadded input) that lie inside the input.
+// Some tap must; the front door refuses other windows.
+struct TapRange {
+    int64_t begin, end;
+};
+constexpr TapRange taps_inside(int64_t start, int64_t taps, int64_t dilation, int64_t in) {
+    const int64_t begin = start < 0 ? ceil_div(-start, dilation) : 0, end = ceil_div(in - start, dilation);
+    return {begin, end < taps ? end : taps};
 }
 
 // Along one axis: an average of the inputs [begin,end), divided by `divisor`.
@@ -161,10 +175,6 @@ struct AdamSettings {
     bool decoupled;  // AdamW: weight decay acts on the parameter, not on the gradient
     int64_t step;    // from 1
 };
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 // floor((in + pad - dilation*(window-1) - 1) / stride) + 1; the callers refuse results below 1.
 constexpr int64_t output_size(int64_t in, int64_t pad, int64_t window, int64_t stride, int64_t dilation) {

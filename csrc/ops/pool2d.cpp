@@ -54,6 +54,9 @@ Pool2dShape make_shape(const char* op, const Shape& x, const Pool2dGeometry& g) 
              "kernel_size, stride and dilation must be at least 1 and below 2^31. Received: kernel_size=(", g.window[0],
              ",", g.window[1], "), stride=(", g.stride[0], ",", g.stride[1], "), dilation=(", g.dilation[0], ",",
              g.dilation[1], ").");
+    CK_CHECK(g.window[0] * g.window[1] < kLimit, op,
+             "the window must have fewer than 2^31 elements. Received: kernel_size=(", g.window[0], ",", g.window[1],
+             ").");
     CK_CHECK(in_range(g.padding, 0), op, "padding must be at least 0 and below 2^31. Received: top=", g.padding[0],
              ", bottom=", g.padding[1], ", left=", g.padding[2], ", right=", g.padding[3], ".");
     const Axis rows{"H", "P", x[1], g.window[0], g.stride[0], g.dilation[0], g.padding[0], g.padding[1]};

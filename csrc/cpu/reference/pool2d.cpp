@@ -11,16 +11,18 @@ template <class T>
 void max_pool2d(const Pool2dShape& s, const T* x, T* y, void* argmax) {
     for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) {
         const int64_t c = i % s.c, q = i / s.c % s.q, p = i / s.c / s.q % s.p, n = i / s.c / s.q / s.p;
+        const int64_t h0 = p * s.stride_h - s.pad_top, w0 = q * s.stride_w - s.pad_left;
+        const TapRange rows = taps_inside(h0, s.r, s.dilation_h, s.h);
+        const TapRange columns = taps_inside(w0, s.s, s.dilation_w, s.w);
         int64_t best = -1;
         T top = 0;
-        for (int64_t offset = 0; offset < s.r * s.s; ++offset) {
-            const int64_t h = p * s.stride_h - s.pad_top + offset / s.s * s.dilation_h;
-            const int64_t w = q * s.stride_w - s.pad_left + offset % s.s * s.dilation_w;
-            if (h < 0 || h >= s.h || w < 0 || w >= s.w) continue;
-            const T v = x[((n * s.h + h) * s.w + w) * s.c + c];
-            if (best < 0 || v > top || (v != v && top == top)) {
-                best = offset;
-                top = v;
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+            for (int64_t t = columns.begin; t < columns.end; ++t) {
+                const T v = x[((n * s.h + h0 + r * s.dilation_h) * s.w + w0 + t * s.dilation_w) * s.c + c];
+                if (best < 0 || v > top || (v != v && top == top)) {
+                    best = r * s.s + t;
+                    top = v;
+                }
             }
         }
         y[i] = top;
