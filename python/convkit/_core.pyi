@@ -63,6 +63,13 @@ def adam_step(
     decoupled: bool,
     step: typing.SupportsInt | typing.SupportsIndex,
 ) -> None: ...
+def adaptive_avg_pool2d(
+    x: Tensor,
+    size: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+) -> Tensor: ...
+def adaptive_avg_pool2d_gradient(
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], dy: Tensor
+) -> Tensor: ...
 def add(a: Tensor, b: Tensor) -> Tensor: ...
 def arange(
     start: typing.SupportsFloat | typing.SupportsIndex,
@@ -74,6 +81,29 @@ def argmax(
     x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], keepdims: bool
 ) -> Tensor: ...
 def available_isas() -> list[str]: ...
+def avg_pool2d(
+    x: Tensor,
+    geometry: tuple[
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        bool,
+    ],
+    count_include_pad: bool,
+) -> Tensor: ...
+def avg_pool2d_gradient(
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    dy: Tensor,
+    geometry: tuple[
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        bool,
+    ],
+    count_include_pad: bool,
+) -> Tensor: ...
 def batch_norm(
     x: Tensor,
     mean: Tensor,
@@ -115,6 +145,9 @@ def broadcast_to(x: Tensor, shape: collections.abc.Sequence[typing.SupportsInt |
 def cached_bytes() -> int: ...
 def cast(x: Tensor, dtype: numpy.dtype[typing.Any]) -> Tensor: ...
 def compiled_isas() -> list[str]: ...
+def concatenate(
+    tensors: collections.abc.Sequence[Tensor], axis: typing.SupportsInt | typing.SupportsIndex
+) -> Tensor: ...
 def conv2d(
     x: Tensor,
     w: Tensor,
@@ -236,6 +269,46 @@ def max(
 def max_gradient(
     x: Tensor, dy: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
 ) -> Tensor: ...
+def max_pool2d(
+    x: Tensor,
+    geometry: tuple[
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        bool,
+    ],
+    argmax_wanted: bool,
+) -> tuple[Tensor, Tensor]: ...
+def max_pool2d_gradient(
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    dy: Tensor,
+    argmax: Tensor,
+    geometry: tuple[
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        bool,
+    ],
+) -> Tensor: ...
+def max_pool2d_indices(
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    argmax: Tensor,
+    geometry: tuple[
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        bool,
+    ],
+) -> Tensor: ...
+def max_unpool2d(
+    x: Tensor,
+    indices: Tensor,
+    size: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+) -> Tensor: ...
+def max_unpool2d_gradient(dy: Tensor, indices: Tensor) -> Tensor: ...
 def mse_loss(
     x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
 ) -> Tensor: ...
@@ -253,6 +326,12 @@ def negative_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
 ) -> Tensor: ...
 def not_equal(a: Tensor, b: Tensor) -> Tensor: ...
+def pad(
+    x: Tensor,
+    before: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    after: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    value: typing.SupportsFloat | typing.SupportsIndex,
+) -> Tensor: ...
 def power(a: Tensor, b: Tensor) -> Tensor: ...
 def random_normal(
     shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
@@ -335,6 +414,14 @@ def tanh_gradient(
 ) -> Tensor: ...
 def to_dlpack(tensor: Tensor, versioned: bool) -> typing_extensions.CapsuleType: ...
 def transpose(x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Tensor: ...
+def upsample(
+    x: Tensor,
+    scale: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    mode: str,
+) -> Tensor: ...
+def upsample_gradient(
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], dy: Tensor, mode: str
+) -> Tensor: ...
 
 compiler: str
 cuda_architectures: str
