@@ -31,21 +31,26 @@ struct GemmBlock {
     int64_t b_panel, b_k;
     float* c;  // [m,n], rows c_row apart
     int64_t c_row;
-    bool accumulate;  // c += a b
+    bool accumulate;    // c += a b
+    bool finish;        // then c = activation(c + bias)
+    const float* bias;  // [n] or null
+    Activation act;
 };
 
 // cpu/isa/gemm.h
 struct GemmKernels {
     int tile_rows, tile_columns;      // of the register tile
     int narrow_rows, narrow_columns;  // of the one for n <= narrow_columns
-    int thin_rows;                    // most rows of `dots`
-    // dst[p*width + i] = src[i*row + p*step] for i < rows, p < k; one of row and step is 1. Writes whole vectors: up to
-    // kWidth - 1 elements past the last row of dst, zeros up to the next whole vector when `width` has room for it.
+    int dot_rows;                     // most rows of `dots`
+    // Panels of `width` rows, [panel][k][width]: element (i,p) is src[i*row + p*step]; one of row and step is 1. In the
+    // last panel zeros follow up to the next whole vector when `width` has room for it.
     void (*pack)(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, float* dst, int64_t width);
     void (*block)(const GemmBlock& s);
-    // c[m,n] = a[m,k] b[n,k]^T for m <= thin_rows; rows of c are c_row apart.
+    // c[m,n] = a[m,k] b[n,k]^T for m <= dot_rows; rows of c are c_row apart.
     void (*dots)(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, const float* b, int64_t b_row,
                  float* c, int64_t c_row);
+    // c[n] = a[k] b[k,n], k > 0
+    void (*combine_rows)(int64_t n, int64_t k, const float* a, const float* b, int64_t b_row, float* c);
     void (*sum_parts)(int64_t parts, int64_t n, const float* part, int64_t part_step, float* c);  // [parts,n] -> [n]
     // c[m,n] = activation(c + bias); bias[n] may be null.
     void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);

@@ -1,7 +1,7 @@
 // Driver of the matrix product, after Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008)
-// and BLIS: panels of B and blocks of A are packed into the order in which the register tile reads them, k is cut into
-// blocks that keep both in cache. m, n, k as in GemmShape; a task is a block of m, a group of panels of n, a chunk of
-// k.
+// and BLIS: panels of B and blocks of A are packed into the order in which the register tile reads them, and k is cut
+// into blocks that keep both in cache. A task is a block of rows, a group of columns and, when c is small, a chunk of
+// k. Thin products read B where it lies.
 #include <algorithm>
 
 #include "core/allocator.h"
@@ -21,27 +21,36 @@ struct Operand {
 struct Problem {
     int64_t m, n, k;
     Operand a, b;
-    const float* bias;
+    const float* bias;  // [n] or null
     Activation act;
     float* c;  // [m,n]
+    bool finish() const { return bias || act.kind != ActivationKind::none; }
 };
 
-constexpr int64_t kBlockK = 320;              // a panel of 64 columns is 80 KiB, a tile of A 9 KiB
-constexpr int64_t kBlockM = 168;              // 168 x 320 floats of A = 210 KiB of a 1 MiB L2, beside the panel
-constexpr int64_t kGroupColumns = 256;        // what packing a block of A must be paid back by
-constexpr double kTaskFlops = 4e6;            // about 40 us
-constexpr double kTasks = 64;                 // enough for 16 threads
-constexpr int64_t kSplitOutputs = 256 * 256;  // up to here c fits the L2, and k is cut rather than c
-constexpr int64_t kThinGrain = 64 * 1024;     // elements of B a task of dot products reads: 256 KiB
+constexpr int64_t kBlockK = 320;           // a panel of 64 columns is 80 KiB, a tile of A 9 KiB
+constexpr int64_t kBlockM = 168;           // 168 x 320 floats of A = 210 KiB of a 1 MiB L2, beside the panel
+constexpr int64_t kGroupColumns = 256;     // least columns of a task: they pay for packing its block of A
+constexpr double kTaskFlops = 4e6;         // about 40 us
+constexpr int64_t kTasks = 64;             // enough for 16 threads
+constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
+constexpr int64_t kThinRows = 32;          // up to here reading B once per 4 rows is faster than packing it
+constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
+constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c
+constexpr int64_t kThinGrain = 64 * 1024;  // elements of B a task of dot products reads: 256 KiB
 
 // How a problem is cut; by its shape alone.
 struct Plan {
     int64_t tile_rows, tile_columns;
-    int64_t block_m, blocks_m;       // rows
-    int64_t group, groups;           // panels
-    int64_t block_k, chunk, chunks;  // k of a block, of a task, and tasks along k
-    bool pack_a;
-    bool share_b;  // packed once for all tasks, else by each task for itself
+    int64_t padded_n;                // whole panels
+    int64_t block_m, blocks_m;       // rows of a task
+    int64_t group, groups;           // columns of a task
+    int64_t block_k, chunk, chunks;  // k of a packed block, of a task
+    bool pack_a;                     // else read in place
+    bool share_b;                    // packed once for all tasks, else by each task for itself
+
+    int64_t scratch_a() const { return pack_a ? block_m * block_k : 0; }
+    int64_t scratch_b() const { return share_b ? 0 : group * block_k; }
+    int64_t scratch() const { return ceil_div(scratch_a() + scratch_b(), 1024) * 1024; }  // no line for two workers
 };
 
 int64_t balanced(int64_t total, int64_t most, int64_t unit) {  // pieces of at most `most`, equal but for the last
@@ -56,148 +65,162 @@ Plan make_plan(const Problem& g) {
     const bool narrow = g.n <= kernel.narrow_columns;
     plan.tile_rows = balanced(g.m, narrow ? kernel.narrow_rows : kernel.tile_rows, 1);
     plan.tile_columns = narrow ? kernel.narrow_columns : kernel.tile_columns;
-    const int64_t panels = ceil_div(g.n, plan.tile_columns);
-    const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
-    const int64_t wanted = static_cast<int64_t>(std::clamp(flops / kTaskFlops, 1.0, kTasks));
+    plan.padded_n = ceil_div(g.n, plan.tile_columns) * plan.tile_columns;
     plan.block_k = balanced(g.k, kBlockK, 8);
-    plan.block_m = balanced(g.m, std::max(plan.tile_rows, kBlockM), plan.tile_rows);
-    plan.chunk = std::max<int64_t>(g.k, 1);
-    plan.group = panels;
-    if (g.m * g.n <= kSplitOutputs && g.k > plan.block_k) {
-        plan.block_m = ceil_div(g.m, plan.tile_rows) * plan.tile_rows;
+    plan.pack_a = g.n > plan.tile_columns;
+    const int64_t blocks_m = ceil_div(g.m, kBlockM), blocks_n = ceil_div(g.n, kGroupColumns);
+    const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+    const int64_t tasks = static_cast<int64_t>(std::clamp(flops / kTaskFlops, 1.0, double{kTasks}));
+    if (blocks_m * blocks_n < kGridTasks && g.k > plan.block_k) {
         const int64_t blocks_k = ceil_div(g.k, plan.block_k);
-        plan.chunk = ceil_div(blocks_k, std::min(blocks_k, wanted)) * plan.block_k;
+        plan.block_m = ceil_div(g.m, plan.tile_rows) * plan.tile_rows;
+        plan.group = plan.padded_n;
+        plan.chunk = ceil_div(blocks_k, std::min(blocks_k, tasks)) * plan.block_k;
     } else {
-        const int64_t groups = ceil_div(wanted, ceil_div(g.m, plan.block_m));
-        const int64_t least = ceil_div(kGroupColumns, plan.tile_columns);
-        plan.group = std::min(panels, std::max(least, ceil_div(panels, groups)));
+        plan.block_m = balanced(g.m, kBlockM, plan.tile_rows);
+        const int64_t columns = ceil_div(g.n, ceil_div(tasks, blocks_m));
+        plan.group = balanced(g.n, std::max(kGroupColumns, columns), plan.tile_columns);
+        plan.chunk = std::max<int64_t>(g.k, 1);
     }
     plan.blocks_m = ceil_div(g.m, plan.block_m);
-    plan.groups = ceil_div(panels, plan.group);
+    plan.groups = ceil_div(g.n, plan.group);
     plan.chunks = ceil_div(std::max<int64_t>(g.k, 1), plan.chunk);
-    plan.pack_a = panels > 1;
     plan.share_b = plan.blocks_m > 1;
     return plan;
 }
 
-// Panels [first,last) of B, rows [p0,p0+k): [panel][k][tile_columns].
-void pack_panels(const Problem& g, const Plan& plan, int64_t first, int64_t last, int64_t p0, int64_t k, float* dst) {
-    for (int64_t q = first; q < last; ++q, dst += k * plan.tile_columns) {
-        const int64_t j = q * plan.tile_columns;
-        kernels().gemm.pack(std::min(plan.tile_columns, g.n - j), k, g.b.data + j * g.b.row + p0 * g.b.step, g.b.row,
-                            g.b.step, dst, plan.tile_columns);
-    }
+// Rows [i,i+rows) and k [p,p+k) of an operand as panels of `width` rows: [panel][k][width].
+void pack(const Operand& x, int64_t i, int64_t rows, int64_t p, int64_t k, int64_t width, float* dst) {
+    kernels().gemm.pack(rows, k, x.data + i * x.row + p * x.step, x.row, x.step, dst, width);
 }
 
-// The block of k that starts at p0 lies at p0 * panels * tile_columns.
-void pack_all_panels(const Problem& g, const Plan& plan, float* dst) {
-    const int64_t panels = ceil_div(g.n, plan.tile_columns), blocks_k = ceil_div(g.k, plan.block_k);
-    parallel_for(blocks_k * panels, [&](int64_t task, int64_t) {
-        const int64_t q = task % panels, p0 = task / panels * plan.block_k, k = std::min(plan.block_k, g.k - p0);
-        pack_panels(g, plan, q, q + 1, p0, k, dst + (p0 * panels + q * k) * plan.tile_columns);
+// All of B: the block of k that starts at p lies at p * padded_n.
+void pack_b(const Problem& g, const Plan& plan, float* dst) {
+    const int64_t group = ceil_div(kGroupColumns, plan.tile_columns) * plan.tile_columns, groups = ceil_div(g.n, group);
+    parallel_for(ceil_div(g.k, plan.block_k) * groups, [&](int64_t task, int64_t) {
+        const int64_t j = task % groups * group, p = task / groups * plan.block_k, k = std::min(plan.block_k, g.k - p);
+        pack(g.b, j, std::min(group, g.n - j), p, k, plan.tile_columns, dst + p * plan.padded_n + j * k);
     });
 }
 
-// Rows [i0,i0+m) of A: [tile][k][tile_rows].
-void pack_rows(const Problem& g, const Plan& plan, int64_t i0, int64_t m, int64_t p0, int64_t k, float* dst) {
-    for (int64_t i = 0; i < m; i += plan.tile_rows, dst += k * plan.tile_rows) {
-        kernels().gemm.pack(std::min(plan.tile_rows, m - i), k, g.a.data + (i0 + i) * g.a.row + p0 * g.a.step, g.a.row,
-                            g.a.step, dst, plan.tile_rows);
-    }
-}
-
+// Columns [j,j+n) of m rows of c
 void finish(const Problem& g, int64_t m, int64_t n, int64_t j, float* c) {
-    if (g.bias || g.act.kind != ActivationKind::none)
-        kernels().gemm.epilogue(m, n, g.bias ? g.bias + j : nullptr, g.act, c, g.n);
+    if (g.finish()) kernels().gemm.epilogue(m, n, g.bias ? g.bias + j : nullptr, g.act, c, g.n);
 }
 
-// One task: rows [i0,i0+m), panels [first,last), k [begin,end), into c [m,n]; packs into the worker's scratch.
-void multiply_block(const Problem& g, const Plan& plan, int64_t block, int64_t group, int64_t chunk,
-                    const float* packed_b, float* scratch, float* c) {
-    const int64_t panels = ceil_div(g.n, plan.tile_columns);
-    const int64_t i0 = block * plan.block_m, m = std::min(plan.block_m, g.m - i0);
-    const int64_t first = group * plan.group, last = std::min(panels, first + plan.group);
-    const int64_t j0 = first * plan.tile_columns, n = std::min(g.n, last * plan.tile_columns) - j0;
-    const int64_t begin = chunk * plan.chunk, end = std::min(g.k, begin + plan.chunk);
-    float* scratch_b = scratch + (plan.pack_a ? (plan.block_m + 1) * plan.block_k : 0);
+// One task: a block of rows, a group of panels, a chunk of k, into c [m,n]. Packs into the worker's scratch.
+void multiply_block(const Problem& g, const Plan& plan, int64_t task, const float* packed_b, float* scratch, float* c) {
+    const int64_t i = task / plan.groups % plan.blocks_m * plan.block_m, j = task % plan.groups * plan.group;
+    const int64_t begin = task / (plan.groups * plan.blocks_m) * plan.chunk, end = std::min(g.k, begin + plan.chunk);
+    float* scratch_b = scratch + plan.scratch_a();
     GemmBlock s{};
-    s.m = m;
-    s.n = n;
+    s.m = std::min(plan.block_m, g.m - i);
+    s.n = std::min(plan.group, g.n - j);
     s.tile_rows = static_cast<int>(plan.tile_rows);
     s.tile_columns = static_cast<int>(plan.tile_columns);
     s.b_k = plan.tile_columns;
-    s.c = c + i0 * g.n + j0;
+    s.c = c + i * g.n + j;
     s.c_row = g.n;
-    int64_t p0 = begin;
+    s.bias = g.bias ? g.bias + j : nullptr;
+    s.act = g.act;
+    int64_t p = begin;
     do {
-        s.k = std::min(plan.block_k, end - p0);
+        s.k = std::min(plan.block_k, end - p);
         if (plan.pack_a) {
-            pack_rows(g, plan, i0, m, p0, s.k, scratch);
+            pack(g.a, i, s.m, p, s.k, plan.tile_rows, scratch);
             s.a = scratch;
             s.a_tile = s.k * plan.tile_rows;
             s.a_row = 1;
             s.a_k = plan.tile_rows;
         } else {
-            s.a = g.a.data + i0 * g.a.row + p0 * g.a.step;
+            s.a = g.a.data + i * g.a.row + p * g.a.step;
             s.a_tile = plan.tile_rows * g.a.row;
             s.a_row = g.a.row;
             s.a_k = g.a.step;
         }
-        s.b_panel = s.k * plan.tile_columns;
-        s.b = packed_b + p0 * panels * plan.tile_columns + first * s.b_panel;
-        if (!plan.share_b) {
-            pack_panels(g, plan, first, last, p0, s.k, scratch_b);
+        if (plan.share_b) {
+            s.b = packed_b + p * plan.padded_n + j * s.k;
+        } else {
+            pack(g.b, j, s.n, p, s.k, plan.tile_columns, scratch_b);
             s.b = scratch_b;
         }
-        s.accumulate = p0 > begin;
+        s.b_panel = s.k * plan.tile_columns;
+        s.accumulate = p > begin;
+        p += plan.block_k;
+        s.finish = p >= end && plan.chunks == 1 && g.finish();
         kernels().gemm.block(s);
-        p0 += plan.block_k;
-    } while (p0 < end);
-    if (plan.chunks == 1) finish(g, m, n, j0, s.c);
+    } while (p < end);
+}
+
+// c = activation(sum of the chunks' products in the order of k + bias)
+void add_chunks(const Problem& g, int64_t chunks, const float* parts /*[chunks,m,n]*/) {
+    const int64_t n = std::min(g.n, kSumGrain), m = n < g.n ? 1 : ceil_div(kSumGrain, g.n), groups = ceil_div(g.n, n);
+    parallel_for(ceil_div(g.m, m) * groups, [&](int64_t task, int64_t) {
+        const int64_t i = task / groups * m, j = task % groups * n, rows = std::min(m, g.m - i);
+        const int64_t columns = std::min(n, g.n - j), first = i * g.n + j;
+        kernels().gemm.sum_parts(chunks, rows * columns, parts + first, g.m * g.n, g.c + first);
+        finish(g, rows, columns, j, g.c + first);
+    });
 }
 
 void multiply(const Problem& g) {
     const Plan plan = make_plan(g);
-    const int64_t panels = ceil_div(g.n, plan.tile_columns);
-    const int64_t tasks = plan.blocks_m * plan.groups * plan.chunks;
-    Scratch<float> packed_b(plan.share_b ? panels * plan.tile_columns * g.k : 0);
-    if (plan.share_b) pack_all_panels(g, plan, packed_b.data());
-    // One row more than the block: packing writes whole vectors.
-    const int64_t scratch_a = plan.pack_a ? (plan.block_m + 1) * plan.block_k : 0;
-    const int64_t scratch_b = plan.share_b ? 0 : plan.group * plan.tile_columns * plan.block_k;
-    const int64_t scratch_worker = ceil_div(scratch_a + scratch_b, 1024) * 1024;  // no line shared by two workers
-    Scratch<float> scratch(scratch_worker * worker_count(tasks));
+    Scratch<float> packed_b(plan.share_b ? plan.padded_n * g.k : 0);
+    if (plan.share_b) pack_b(g, plan, packed_b.data());
+    const int64_t tasks = plan.blocks_m * plan.groups * plan.chunks, blocks = plan.blocks_m * plan.groups;
+    Scratch<float> scratch(plan.scratch() * worker_count(tasks));
     Scratch<float> parts(plan.chunks > 1 ? plan.chunks * g.m * g.n : 0);
     parallel_for(tasks, [&](int64_t task, int64_t worker) {
-        const int64_t chunk = task / (plan.blocks_m * plan.groups), rest = task % (plan.blocks_m * plan.groups);
-        multiply_block(g, plan, rest / plan.groups, rest % plan.groups, chunk, packed_b.data(),
-                       scratch.data() + worker * scratch_worker,
-                       plan.chunks > 1 ? parts.data() + chunk * g.m * g.n : g.c);
+        float* c = plan.chunks > 1 ? parts.data() + task / blocks * g.m * g.n : g.c;
+        multiply_block(g, plan, task, packed_b.data(), scratch.data() + worker * plan.scratch(), c);
     });
-    if (plan.chunks == 1) return;
-    parallel_ranges(g.m, ceil_div(16 * 1024, g.n), [&](int64_t i, int64_t end) {  // in the order of k
-        kernels().gemm.sum_parts(plan.chunks, (end - i) * g.n, parts.data() + i * g.n, g.m * g.n, g.c + i * g.n);
-        finish(g, end - i, g.n, 0, g.c + i * g.n);
+    if (plan.chunks > 1) add_chunks(g, plan.chunks, parts.data());
+}
+
+// Few rows of A against rows of B contiguous in k.
+void multiply_dots(const Problem& g) {
+    const int64_t grain = ceil_div(ceil_div(kThinGrain, g.k), 4) * 4;
+    const int64_t rows = balanced(g.m, kernels().gemm.dot_rows, 1);
+    parallel_ranges(g.n, grain, [&](int64_t j, int64_t end) {
+        for (int64_t i = 0; i < g.m; i += rows) {
+            kernels().gemm.dots(std::min(rows, g.m - i), end - j, g.k, g.a.data + i * g.a.row, g.a.row,
+                                g.b.data + j * g.b.row, g.b.row, g.c + i * g.n + j, g.n);
+        }
+        finish(g, g.m, end - j, j, g.c + j);
     });
 }
 
-// Few rows of A against rows of B that are contiguous in k: every element of B is used where it lies.
-void multiply_thin(const Problem& g) {
-    const int64_t grain = ceil_div(ceil_div(kThinGrain, std::max<int64_t>(g.k, 1)), 4) * 4;
-    parallel_ranges(g.n, grain, [&](int64_t j, int64_t end) {
-        kernels().gemm.dots(g.m, end - j, g.k, g.a.data, g.a.row, g.b.data + j * g.b.row, g.b.row, g.c + j, g.n);
-        finish(g, g.m, end - j, j, g.c + j);
+// One row of A against rows of B contiguous in n: chunks of long rows, so that memory is read from end to end.
+void multiply_row(const Problem& g) {
+    const int64_t n = std::min(g.n, kSumGrain), groups = ceil_div(g.n, n);
+    const int64_t chunk = std::max({kRowChunk, ceil_div(kThinGrain, n), ceil_div(g.k, kTasks)});
+    const int64_t chunks = ceil_div(g.k, chunk);
+    Scratch<float> parts(chunks * g.n);
+    parallel_for(chunks * groups, [&](int64_t task, int64_t) {
+        const int64_t p = task / groups * chunk, j = task % groups * n;
+        kernels().gemm.combine_rows(std::min(n, g.n - j), std::min(chunk, g.k - p), g.a.data + p,
+                                    g.b.data + p * g.b.step + j, g.b.step, parts.data() + task / groups * g.n + j);
     });
+    add_chunks(g, chunks, parts.data());
 }
 
 }  // namespace
 
 void gemm(const GemmShape& s, const float* a, const float* b, const float* bias, Activation act, float* c) {
     if (s.m == 0 || s.n == 0) return;
-    Problem g{
-        s.m,  s.n, s.k, {a, s.trans_a ? 1 : s.k, s.trans_a ? s.m : 1}, {b, s.trans_b ? s.k : 1, s.trans_b ? 1 : s.n},
-        bias, act, c};
-    if (g.m <= kernels().gemm.thin_rows && g.b.step == 1 && (g.a.step == 1 || g.k <= 1)) return multiply_thin(g);
+    const Operand rows_of_a{a, s.trans_a ? 1 : s.k, s.trans_a ? s.m : 1};
+    const Operand columns_of_b{b, s.trans_b ? s.k : 1, s.trans_b ? 1 : s.n};
+    Problem g{s.m, s.n, s.k, rows_of_a, columns_of_b, bias, act, c};
+    const bool column = g.n == 1 && g.m > 1;  // the same numbers as a row: c^T = b^T a^T
+    Scratch<float> repeated(column && bias ? g.m : 0);
+    if (column) {
+        if (bias) std::fill_n(repeated.data(), g.m, *bias);
+        g.bias = bias ? repeated.data() : nullptr;
+        std::swap(g.m, g.n);
+        std::swap(g.a, g.b);
+    }
+    if (g.k > 0 && g.m <= kThinRows && g.a.step == 1 && g.b.step == 1) return multiply_dots(g);
+    if (g.k > 0 && g.m == 1) return multiply_row(g);
     multiply(g);
 }
 

@@ -19,16 +19,14 @@ CK_INLINE void transpose4(const float* src, int64_t row, float* dst, int64_t wid
     store4(dst + 3 * width, shuffle4<2, 3, 6, 7>(c, d));
 }
 
-// Rows contiguous in k: 4x4 transposes, a cache line of every row at a time. The last group of rows overlaps the one
-// before, so any count from 4 upwards has no tail.
+// One panel whose rows are contiguous in k: 4x4 transposes, a cache line of every row at a time. The last group of rows
+// overlaps the one before, so any count from 4 upwards has no tail.
 void pack_transposed(int64_t rows, int64_t k, const float* src, int64_t row, float* dst, int64_t width) {
     constexpr int64_t kLine = 16;
-    const int64_t columns = (rows + kWidth - 1) / kWidth * kWidth;
     for (int64_t p0 = 0; p0 < k; p0 += kLine) {
         const int64_t end = p0 + kLine < k ? p0 + kLine : k;
         for (int64_t group = 0; group < rows; group += 4) {
-            const int64_t i = group + 4 <= rows ? group : rows < 4 ? 0 : rows - 4;
-            const int64_t count = rows < 4 ? rows : 4;
+            const int64_t count = rows < 4 ? rows : 4, i = group + 4 <= rows ? group : rows - count;
             int64_t p = p0;
             if (count == 4) {
                 for (; p + 4 <= end; p += 4) transpose4(src + i * row + p, row, dst + p * width + i, width);
@@ -36,21 +34,31 @@ void pack_transposed(int64_t rows, int64_t k, const float* src, int64_t row, flo
             for (; p < end; ++p)
                 for (int64_t q = i; q < i + count; ++q) dst[p * width + q] = src[q * row + p];
         }
-        if (columns > width) continue;
-        for (int64_t p = p0; p < end; ++p)
-            for (int64_t i = rows; i < columns; ++i) dst[p * width + i] = 0;
     }
 }
 
+CK_INLINE void copy_row(int64_t n, const float* src, float* dst) {
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) store(dst + i, load(src + i));
+    for (; i + 4 <= n; i += 4) store4(dst + i, load4(src + i));
+    if (i < n && n >= 4) return store4(dst + n - 4, load4(src + n - 4));
+    for (; i < n; ++i) dst[i] = src[i];
+}
+
 void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, float* dst, int64_t width) {
-    if (row != 1) return pack_transposed(rows, k, src, row, dst, width);
-    for (int64_t p = 0; p < k; ++p) {
-        const float* from = src + p * step;
-        float* to = dst + p * width;
-        int64_t i = 0;
-        for (; i + kWidth <= rows; i += kWidth) store(to + i, load(from + i));
-        if (i < rows) store(to + i, load_n(from + i, static_cast<int>(rows - i)));
+    if (row == 1) {  // along the rows of the source, which may be long: all panels at once
+        for (int64_t p = 0; p < k; ++p, src += step) {
+            for (int64_t i = 0; i < rows; i += width)
+                copy_row(rows - i < width ? rows - i : width, src + i, dst + i * k + p * width);
+        }
+    } else {
+        for (int64_t i = 0; i < rows; i += width)
+            pack_transposed(rows - i < width ? rows - i : width, k, src + i * row, row, dst + i * k, width);
     }
+    const int64_t last = rows % width, whole = (last + kWidth - 1) / kWidth * kWidth;
+    if (whole > width) return;  // a panel of A, read one element at a time
+    for (int64_t p = 0; p < k; ++p)
+        for (int64_t i = last; i < whole; ++i) dst[(rows - last) * k + p * width + i] = 0;
 }
 
 // ---- register tile -------------------------------------------------------------------------------------------------
@@ -119,20 +127,72 @@ CK_INLINE TileFunction tile_function(int vectors, int rows) {
     }
 }
 
-// A panel of B stays in the nearest caches while the tiles of A pass by it.
-void block(const GemmBlock& s) {
-    for (int64_t j = 0, panel = 0; j < s.n; j += s.tile_columns, ++panel) {
-        const int columns = static_cast<int>(s.n - j < s.tile_columns ? s.n - j : s.tile_columns);
-        const int vectors = (columns + kWidth - 1) / kWidth;
-        for (int64_t i = 0, t = 0; i < s.m; i += s.tile_rows, ++t) {
-            const int rows = static_cast<int>(s.m - i < s.tile_rows ? s.m - i : s.tile_rows);
-            tile_function(vectors, rows)(s, s.a + t * s.a_tile, s.b + panel * s.b_panel, s.c + i * s.c_row + j,
-                                         columns);
+void epilogue(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row) {
+    visit_activation(act, [&](auto f) {
+        for (float* row = c; row != c + m * c_row; row += c_row) {
+            if (bias) {
+                map2(n, row, bias, row, [f](vf u, vf v) { return f(u + v); });
+            } else {
+                map1(n, row, row, f);
+            }
         }
+    });
+}
+
+constexpr int64_t kNearFloats = 32 * 1024;  // 128 KiB
+
+CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel) {
+    const int64_t i = t * s.tile_rows, j = panel * s.tile_columns;
+    const int rows = static_cast<int>(s.m - i < s.tile_rows ? s.m - i : s.tile_rows);
+    const int columns = static_cast<int>(s.n - j < s.tile_columns ? s.n - j : s.tile_columns);
+    float* c = s.c + i * s.c_row + j;
+    tile_function((columns + kWidth - 1) / kWidth, rows)(s, s.a + t * s.a_tile, s.b + panel * s.b_panel, c, columns);
+    if (s.finish) epilogue(rows, columns, s.bias ? s.bias + j : nullptr, s.act, c, s.c_row);
+}
+
+// Whichever is larger passes by the other one's tile: along rows of c while all of B is in the nearest caches, else a
+// panel of B stays there for all tiles of A.
+void block(const GemmBlock& s) {
+    const int64_t tiles = ceil_div(s.m, s.tile_rows), panels = ceil_div(s.n, s.tile_columns);
+    if (s.n * s.k <= kNearFloats) {
+        for (int64_t t = 0; t < tiles; ++t)
+            for (int64_t panel = 0; panel < panels; ++panel) block_tile(s, t, panel);
+    } else {
+        for (int64_t panel = 0; panel < panels; ++panel)
+            for (int64_t t = 0; t < tiles; ++t) block_tile(s, t, panel);
     }
 }
 
-// ---- dot products --------------------------------------------------------------------------------------------------
+// ---- thin operands: every element of B is used once, where it lies --------------------------------------------------
+
+// Memory access of whole vectors, and of the first n lanes at the end of a row.
+struct AllLanes {
+    CK_INLINE vf get(const float* p) const { return load(p); }
+    CK_INLINE void put(float* p, vf v) const { store(p, v); }
+};
+struct FirstLanes {
+    int n;
+    CK_INLINE vf get(const float* p) const { return load_n(p, n); }
+    CK_INLINE void put(float* p, vf v) const { store_n(p, v, n); }
+};
+
+constexpr int kDotRows = kRegisters >= 32 ? 4 : 3;  // with 4 columns 12 sums + 3 of a + 1 of b fill 16 registers
+constexpr int kDotColumns = 4;
+constexpr int64_t kDotChain = 64 * kWidth;  // elements of k added up before the sums are flushed
+
+template <int rows, class Lanes>
+CK_INLINE void dot_step(Lanes lanes, const float* a, int64_t a_row, const float* const* column, int64_t p,
+                        vf (&acc)[rows][kDotColumns]) {
+    vf av[rows];
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; ++i) av[i] = lanes.get(a + i * a_row + p);
+#pragma GCC unroll 4
+    for (int q = 0; q < kDotColumns; ++q) {
+        const vf bv = lanes.get(column[q] + p);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; ++i) acc[i][q] = fma(av[i], bv, acc[i][q]);
+    }
+}
 
 CK_INLINE float sum_lanes(vf v) {
     float sum = 0;
@@ -140,28 +200,21 @@ CK_INLINE float sum_lanes(vf v) {
     return sum;
 }
 
-constexpr int kDotRows = 4, kDotColumns = 4;  // 16 sums + 4 of a + 1 of b: at most 21 of 32 registers
-constexpr int64_t kDotChain = 64;             // vectors added up before the sums are flushed
-
 template <int rows>
 void dot_rows(int64_t n, int64_t k, const float* a, int64_t a_row, const float* b, int64_t b_row, float* c,
               int64_t c_row) {
+    const int64_t whole = k / kWidth * kWidth;
     for (int64_t j = 0; j < n; j += kDotColumns) {
         const float* column[kDotColumns];
         for (int q = 0; q < kDotColumns; ++q) column[q] = b + (j + q < n ? j + q : n - 1) * b_row;
         vf total[rows][kDotColumns] = {};
         for (int64_t p = 0; p < k;) {
-            const int64_t chain = p + kDotChain * kWidth, end = chain < k ? chain : k;
             vf acc[rows][kDotColumns] = {};
-            for (; p < end; p += kWidth) {
-                const int lanes = static_cast<int>(end - p < kWidth ? end - p : kWidth);
-                vf av[rows];
-                for (int i = 0; i < rows; ++i)
-                    av[i] = lanes == kWidth ? load(a + i * a_row + p) : load_n(a + i * a_row + p, lanes);
-                for (int q = 0; q < kDotColumns; ++q) {
-                    const vf bv = lanes == kWidth ? load(column[q] + p) : load_n(column[q] + p, lanes);
-                    for (int i = 0; i < rows; ++i) acc[i][q] = fma(av[i], bv, acc[i][q]);
-                }
+            const int64_t end = p + kDotChain < whole ? p + kDotChain : whole;
+            for (; p < end; p += kWidth) dot_step(AllLanes{}, a, a_row, column, p, acc);
+            if (p == whole && p < k) {
+                dot_step(FirstLanes{static_cast<int>(k - p)}, a, a_row, column, p, acc);
+                p = k;
             }
             for (int i = 0; i < rows; ++i)
                 for (int q = 0; q < kDotColumns; ++q) total[i][q] = total[i][q] + acc[i][q];
@@ -181,31 +234,42 @@ void dots(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, const 
         case 3:
             return dot_rows<3>(n, k, a, a_row, b, b_row, c, c_row);
         default:
-            return dot_rows<4>(n, k, a, a_row, b, b_row, c, c_row);
+            return dot_rows<kDotRows>(n, k, a, a_row, b, b_row, c, c_row);
     }
 }
 
-// ---- what follows the product --------------------------------------------------------------------------------------
+// c[n] (+)= a[rows] b[rows,n]
+template <int rows>
+CK_INLINE void add_rows(int64_t n, const float* a, const float* b, int64_t b_row, bool accumulate, float* c) {
+    vf av[rows];
+    for (int p = 0; p < rows; ++p) av[p] = set1(a[p]);
+    const auto step = [&](auto lanes, int64_t j) {
+        vf sum = accumulate ? lanes.get(c + j) : vf{};
+#pragma GCC unroll 8
+        for (int p = 0; p < rows; ++p) sum = fma(av[p], lanes.get(b + p * b_row + j), sum);
+        lanes.put(c + j, sum);
+    };
+    int64_t j = 0;
+    for (; j + kWidth <= n; j += kWidth) step(AllLanes{}, j);
+    if (j < n) step(FirstLanes{static_cast<int>(n - j)}, j);
+}
+
+void combine_rows(int64_t n, int64_t k, const float* a, const float* b, int64_t b_row, float* c) {
+    constexpr int kRows = 8;  // c is read and written once per 8 rows of b
+    int64_t p = 0;
+    for (; p + kRows <= k; p += kRows) add_rows<kRows>(n, a + p, b + p * b_row, b_row, p > 0, c);
+    for (; p < k; ++p) add_rows<1>(n, a + p, b + p * b_row, b_row, p > 0, c);
+}
+
+// ---- chunks of k --------------------------------------------------------------------------------------
 
 void sum_parts(int64_t parts, int64_t n, const float* part, int64_t part_step, float* c) {
     map1(n, part, c, [](vf v) { return v; });
     for (int64_t q = 1; q < parts; ++q) map2(n, c, part + q * part_step, c, [](vf u, vf v) { return u + v; });
 }
 
-void epilogue(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row) {
-    visit_activation(act, [&](auto f) {
-        for (float* row = c; row != c + m * c_row; row += c_row) {
-            if (bias) {
-                map2(n, row, bias, row, [f](vf u, vf v) { return f(u + v); });
-            } else {
-                map1(n, row, row, f);
-            }
-        }
-    });
-}
-
 constexpr GemmKernels kGemmKernels = {
-    WideTile::rows, WideTile::columns, NarrowTile::rows, NarrowTile::columns, kDotRows, pack, block,
-    dots,           sum_parts,         epilogue};
+    WideTile::rows, WideTile::columns, NarrowTile::rows, NarrowTile::columns, kDotRows, pack, block, dots,
+    combine_rows,   sum_parts,         epilogue};
 
 }  // namespace
