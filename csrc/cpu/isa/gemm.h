@@ -165,17 +165,6 @@ void block(const GemmBlock& s) {
 
 // ---- thin operands: every element of B is used once, where it lies --------------------------------------------------
 
-// Memory access of whole vectors, and of the first n lanes at the end of a row.
-struct AllLanes {
-    CK_INLINE vf get(const float* p) const { return load(p); }
-    CK_INLINE void put(float* p, vf v) const { store(p, v); }
-};
-struct FirstLanes {
-    int n;
-    CK_INLINE vf get(const float* p) const { return load_n(p, n); }
-    CK_INLINE void put(float* p, vf v) const { store_n(p, v, n); }
-};
-
 constexpr int kDotRows = kRegisters >= 32 ? 4 : 3;  // with 4 columns 12 sums + 3 of a + 1 of b fill 16 registers
 constexpr int kDotColumns = 4;
 constexpr int64_t kDotChain = 64 * kWidth;  // elements of k added up before the sums are flushed
@@ -185,19 +174,13 @@ CK_INLINE void dot_step(Lanes lanes, const float* a, int64_t a_row, const float*
                         vf (&acc)[rows][kDotColumns]) {
     vf av[rows];
 #pragma GCC unroll 4
-    for (int i = 0; i < rows; ++i) av[i] = lanes.get(a + i * a_row + p);
+    for (int i = 0; i < rows; ++i) av[i] = lanes.load(a + i * a_row + p);
 #pragma GCC unroll 4
     for (int q = 0; q < kDotColumns; ++q) {
-        const vf bv = lanes.get(column[q] + p);
+        const vf bv = lanes.load(column[q] + p);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; ++i) acc[i][q] = fma(av[i], bv, acc[i][q]);
     }
-}
-
-CK_INLINE float sum_lanes(vf v) {
-    float sum = 0;
-    for (int i = 0; i < kWidth; ++i) sum += v[i];
-    return sum;
 }
 
 template <int rows>
@@ -243,15 +226,12 @@ template <int rows>
 CK_INLINE void add_rows(int64_t n, const float* a, const float* b, int64_t b_row, bool accumulate, float* c) {
     vf av[rows];
     for (int p = 0; p < rows; ++p) av[p] = set1(a[p]);
-    const auto step = [&](auto lanes, int64_t j) {
-        vf sum = accumulate ? lanes.get(c + j) : vf{};
+    for_vectors(n, [&](int64_t j, auto lanes) {
+        vf sum = accumulate ? lanes.load(c + j) : vf{};
 #pragma GCC unroll 8
-        for (int p = 0; p < rows; ++p) sum = fma(av[p], lanes.get(b + p * b_row + j), sum);
-        lanes.put(c + j, sum);
-    };
-    int64_t j = 0;
-    for (; j + kWidth <= n; j += kWidth) step(AllLanes{}, j);
-    if (j < n) step(FirstLanes{static_cast<int>(n - j)}, j);
+        for (int p = 0; p < rows; ++p) sum = fma(av[p], lanes.load(b + p * b_row + j), sum);
+        lanes.store(c + j, sum);
+    });
 }
 
 void combine_rows(int64_t n, int64_t k, const float* a, const float* b, int64_t b_row, float* c) {
