@@ -19,6 +19,28 @@ def test_small_problems(name, each_isa):
     check(problem_case(PROBLEMS[name]))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n1c320h9o200k3p1",  # filters larger than a cache level
+        "n1c1024h7o96k1",  # rows a multiple of 4 KiB apart
+        "n1c3h40x700o33k3p1",  # a row longer than a task
+        "n1c3h95o64k11s4p2",
+        "n1c512h7o130k1s2",
+        "n1c257h5o3k3",
+        "n1c2h9o300k5p2",
+        "n1c256h12o256k3p1g256",
+        "n1c96h13o96k3s2p1g4",
+        "n13c8h7o16k3p1",  # more images than rows of a tile
+        "n1c4h6o8k1x31p0,15",
+        "n1c5h70x5o9k31x1s3p15,0",
+    ],
+)
+def test_blocks_and_splits(text, each_isa):
+    """Sizes beyond one cache block, one task or one panel."""
+    check(problem_case(parse(f"conv:{text}")), dtypes=(np.float32,))
+
+
 @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "tanh", "sigmoid"])
 def test_fused_activation(activation, each_isa):
     check(problem_case(parse("conv:n1c5h9o17k3p1"), activation=activation))
