@@ -14,9 +14,6 @@ import op_table
 import support
 from cases import OPS, generate
 
-# Families join as they land; this filter goes when all have.
-TENSOR_OPS = {"binary", "power", "reduce", "reshape", "transpose", "index"}
-OPS = [op for op in OPS if op in TENSOR_OPS or hasattr(support.ck, op) or op == "unary"]
 NOT_SMOOTH = {"dropout"}  # its mask is drawn anew for every run: tests/test_dropout.py checks the gradient
 
 

@@ -5,7 +5,6 @@
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/dispatch.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu {
 namespace {
@@ -89,11 +88,6 @@ void run_panels(const DirectConv& s, ConvPanel panel, int64_t first, int64_t las
             kernels().conv2d.panel(panel);
         }
     }
-    if (panel.act.kind != ActivationKind::tanh && panel.act.kind != ActivationKind::sigmoid) return;
-    // These two have no vector form yet: one more pass with the plain functions while the rows are in cache.
-    const int64_t begin = first * width, end = std::min(s.o, last * width);
-    for (int64_t i = 0; i < pixels; ++i)
-        for (int64_t j = begin; j < end; ++j) y[i][j] = reference::activate<float>(panel.act, y[i][j]);
 }
 
 }  // namespace

@@ -65,10 +65,10 @@ struct ConvPanel {
     int64_t taps, length;
     const float* b;     // [taps*length][columns rounded up to whole vectors]
     const float* bias;  // [columns], may be null
-    Activation act;     // not tanh or sigmoid
-    float* const* y;    // [pixels]
-    int64_t y_offset;   // added to each
-    int columns;        // 1 to panel_columns
+    Activation act;
+    float* const* y;   // [pixels]
+    int64_t y_offset;  // added to each
+    int columns;       // 1 to panel_columns
 };
 
 // dw[i][0,columns) (+)= sum over `lines` x `pixels` of x[tap[i]] * dy[0,columns), for `rows` rows.
