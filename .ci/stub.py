@@ -19,7 +19,7 @@ def generate() -> str:
         subprocess.run(
             [sys.executable, "-m", "pybind11_stubgen", "convkit._core", "-o", folder, "--exit-code"],
             check=True,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
         )
         text = (Path(folder) / "convkit/_core.pyi").read_text()
     text = re.sub(r"^__all__.*\n", "", text, flags=re.M)

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/argmax.h"
+#include "core/argmax.h"
 #include "cpu/reference/reference.h"
 
 namespace ck::cpu::reference {

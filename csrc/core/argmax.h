@@ -4,7 +4,7 @@
 
 #include "core/shapes.h"
 
-namespace ck::cpu {
+namespace ck {
 
 // f(typed pointer), the type by the window's size.
 template <class F>
@@ -38,4 +38,4 @@ inline int64_t plane_index(const Pool2dShape& s, int64_t i, int64_t offset) {
     return h * s.w + w;
 }
 
-}  // namespace ck::cpu
+}  // namespace ck
