@@ -4,8 +4,11 @@ Folders are searched in this order: the explicit ``directory`` (then nothing els
 the system's packages; within each, the folder itself and its subfolders with the data set's names.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +16,17 @@ import numpy as np
 
 from .formats import parse_cifar10, read_cifar10_archive, read_idx
 
+Arrays = tuple[np.ndarray, np.ndarray]  # images, labels
+
 
 @dataclass(frozen=True)
 class _DataSet:
     name: str
-    aliases: tuple  # subfolders other tools use
-    mirrors: tuple
-    md5: dict  # file name -> checksum of the published file
-    classes: tuple
-    system: tuple = ()
+    aliases: tuple[str, ...]  # subfolders other tools use
+    mirrors: tuple[str, ...]
+    md5: dict[str, str]  # file name -> checksum of the published file
+    classes: tuple[str, ...]
+    system: tuple[str, ...] = ()
 
 
 # Checksums: torchvision/datasets/mnist.py, equal to those on the data sets' own pages
@@ -80,11 +85,11 @@ _ALL = (_FASHION_MNIST, _MNIST, _CIFAR10)
 CLASSES = {dataset.name: dataset.classes for dataset in _ALL}
 
 
-def _cache():
+def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convkit"
 
 
-def _candidates(dataset, directory):
+def _candidates(dataset: _DataSet, directory) -> Iterator[Path]:
     """The folders to look into, best first."""
     if directory is not None:
         roots = [Path(directory)]
@@ -100,7 +105,7 @@ def _candidates(dataset, directory):
             yield root
 
 
-def _locate(dataset, directory, layouts):
+def _locate(dataset: _DataSet, directory, layouts) -> list[Path]:
     """Paths of the files of the first of ``layouts`` (tuples of file names, the published one last) found complete."""
     for folder in _candidates(dataset, directory):
         for names in layouts:
@@ -129,12 +134,12 @@ def _locate(dataset, directory, layouts):
     return [folder / name for name in published]
 
 
-def _check_split(dataset, split):
+def _check_split(dataset: _DataSet, split: str) -> None:
     if split not in ("train", "test"):
         raise ValueError(f'[data.{dataset.name}] split must be "train" or "test". Received: split={split!r}.')
 
 
-def _check_labels(dataset, images, labels):
+def _check_labels(dataset: _DataSet, images: np.ndarray, labels: np.ndarray) -> Arrays:
     classes = len(dataset.classes)
     if len(images) != len(labels) or (labels.size and labels.max() >= classes):
         raise ValueError(
@@ -144,7 +149,7 @@ def _check_labels(dataset, images, labels):
     return images, labels.astype(np.int64)
 
 
-def _load_idx(dataset, split, directory):
+def _load_idx(dataset: _DataSet, split: str, directory) -> Arrays:
     _check_split(dataset, split)
     prefix = "train" if split == "train" else "t10k"
     stems = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
@@ -154,7 +159,7 @@ def _load_idx(dataset, split, directory):
     return _check_labels(dataset, read_idx(images, 3)[..., None], read_idx(labels, 1))
 
 
-def fashion_mnist(split="train", directory=None):
+def fashion_mnist(split: str = "train", directory: str | os.PathLike | None = None) -> Arrays:
     """Fashion-MNIST (Xiao et al. 2017): 60,000 training and 10,000 test images of 10 kinds of clothing.
 
     Returns (images uint8 [N,28,28,1], labels int64 [N]). Raises ValueError for damaged files and FileNotFoundError
@@ -163,7 +168,7 @@ def fashion_mnist(split="train", directory=None):
     return _load_idx(_FASHION_MNIST, split, directory)
 
 
-def mnist(split="train", directory=None):
+def mnist(split: str = "train", directory: str | os.PathLike | None = None) -> Arrays:
     """MNIST (LeCun et al. 1998): 60,000 training and 10,000 test images of handwritten digits.
 
     Returns (images uint8 [N,28,28,1], labels int64 [N]); errors as ``fashion_mnist``.
@@ -171,7 +176,7 @@ def mnist(split="train", directory=None):
     return _load_idx(_MNIST, split, directory)
 
 
-def cifar10(split="train", directory=None):
+def cifar10(split: str = "train", directory: str | os.PathLike | None = None) -> Arrays:
     """CIFAR-10 (Krizhevsky 2009), binary version: 50,000 training and 10,000 test colour images in 10 classes.
 
     Returns (images uint8 [N,32,32,3], labels int64 [N]); errors as ``fashion_mnist``. Reads the unpacked folder

@@ -1,17 +1,20 @@
 """Fetching one file from the first mirror that answers: checked, resumable, and never half a file under its name."""
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte before the next mirror is tried
 
 
-def _md5(path):
+def _md5(path: Path) -> str:
     digest = hashlib.md5(usedforsecurity=False)  # the checksum the publishers give; it guards against damage only
     with open(path, "rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -19,7 +22,7 @@ def _md5(path):
     return digest.hexdigest()
 
 
-def _continue_from(url, part):
+def _continue_from(url: str, part: Path) -> None:
     """Append to ``part`` what the server still holds beyond it, or write it anew where the server cannot continue."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -41,7 +44,7 @@ def _continue_from(url, part):
         raise http.client.IncompleteRead(b"", expected)
 
 
-def fetch(urls, target, md5):
+def fetch(urls: Iterable[str], target: str | os.PathLike, md5: str) -> None:
     """Bring the file with the checksum ``md5`` from the first of ``urls`` that delivers it to the path ``target``.
 
     An interrupted download stays beside it as ``<target>.part`` and is continued by the next call (HTTP Range); only a

@@ -1,5 +1,9 @@
 """Images in folders: one subfolder per class, read through Pillow."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +11,7 @@ import numpy as np
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
-def read_image(path, size, channels=3):
+def read_image(path: str | os.PathLike, size: int | tuple[int, int], channels: int = 3) -> np.ndarray:
     """Read an image file as uint8 [H,W,channels], resized (bilinear) to ``size``, an int or (height, width).
 
     channels: 3 for RGB or 1 for luminance (ITU-R 601). Raises ImportError without Pillow, FileNotFoundError for a
@@ -40,7 +44,14 @@ class ImageFolder:
     class or every image is missing, ImportError without Pillow.
     """
 
-    def __init__(self, directory, size, classes=None, *, channels=3):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        size: int | tuple[int, int],
+        classes: Sequence[str] | None = None,
+        *,
+        channels: int = 3,
+    ):
         directory = Path(directory)
         if not directory.is_dir():
             raise FileNotFoundError(f"[data.ImageFolder] the folder must exist. Received: {str(directory)!r}.")
@@ -62,9 +73,9 @@ class ImageFolder:
                 f"[data.ImageFolder] the folder must hold <class>/<image file>. Received: {str(directory)!r}."
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         path, number = self.files[index]
         return read_image(path, self.size, self.channels), number

@@ -3,11 +3,16 @@
 A damaged file of either kind raises ValueError; nothing here executes what it reads (no pickle).
 """
 
+from __future__ import annotations
+
 import gzip
 import math
+import os
 import tarfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,7 +20,7 @@ _CHUNK = 1 << 20
 _CIFAR_RECORD = 1 + 3 * 32 * 32  # one label, then the red, green and blue planes, row-major
 
 
-def _read_exactly(stream, size, path):
+def _read_exactly(stream: BinaryIO, size: int, path: Path) -> bytes:
     """Read ``size`` bytes and the end of the file; in pieces, so a damaged header cannot ask for all memory at once."""
     pieces, missing = [], size
     while missing:
@@ -32,7 +37,7 @@ def _read_exactly(stream, size, path):
     return b"".join(pieces)
 
 
-def read_idx(path, ndim):
+def read_idx(path: str | os.PathLike, ndim: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes, gzip-compressed when its name ends in .gz.
 
     Format: two zero bytes, the type code 0x08, the number of axes, each axis as a big-endian 32-bit integer, the
@@ -56,7 +61,7 @@ def read_idx(path, ndim):
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def read_cifar10_archive(path, batches):
+def read_cifar10_archive(path: str | os.PathLike, batches: Sequence[str]) -> list[bytes]:
     """Read ``batches`` (file names) of cifar-10-binary.tar.gz in place: nothing is unpacked. Returns their bytes."""
     found = {}
     try:
@@ -72,7 +77,7 @@ def read_cifar10_archive(path, batches):
     return [found[name] for name in batches]
 
 
-def parse_cifar10(batches):
+def parse_cifar10(batches: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Decode batches of the binary version, given as bytes: (images uint8 [N,32,32,3], labels uint8 [N])."""
     for data in batches:
         if len(data) == 0 or len(data) % _CIFAR_RECORD:

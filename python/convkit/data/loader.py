@@ -1,6 +1,9 @@
 """Batches from arrays or a data set, prepared in background threads, the same stream for any number of them."""
 
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -26,21 +29,21 @@ class _Pair:
         return self.x[index], self.y[index]
 
 
-def _is_pair(data):
+def _is_pair(data) -> bool:
     """(x, y) or [x, y]; a list of two (image, label) items is a data set."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         return False
     return isinstance(data, tuple) or all(hasattr(part, "shape") for part in data)
 
 
-def as_inputs(x):
+def as_inputs(x: np.ndarray) -> np.ndarray:
     """Batch of images as C-contiguous float32; bytes are taken as fractions of 255."""
     if x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32, order="C")
     return np.ascontiguousarray(x, np.float32)
 
 
-def as_labels(y):
+def as_labels(y: np.ndarray) -> np.ndarray:
     """Class numbers as int64; targets of another kind (probabilities, values) as float32."""
     return np.ascontiguousarray(y, np.float32 if y.dtype.kind == "f" else np.int64)
 
@@ -59,7 +62,17 @@ class DataLoader:
     loop, also when it is left early.
     """
 
-    def __init__(self, data, batch_size=32, *, shuffle=False, seed=0, transform=None, drop_last=False, workers=1):
+    def __init__(
+        self,
+        data,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        transform: Callable | None = None,
+        drop_last: bool = False,
+        workers: int = 1,
+    ):
         for name, value, low in (("batch_size", batch_size, 1), ("seed", seed, 0), ("workers", workers, 0)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
                 raise ValueError(f"[data.DataLoader] {name} must be an integer >= {low}. Received: {name}={value!r}.")
@@ -74,12 +87,12 @@ class DataLoader:
         self._with_generator = transform is not None and takes_generator(transform)
         self.epoch = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches per epoch."""
         whole, rest = divmod(len(self.data), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         epoch, self.epoch = self.epoch, self.epoch + 1
         order = np.arange(len(self.data))
         if self.shuffle:

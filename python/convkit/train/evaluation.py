@@ -69,7 +69,9 @@ class Means:
         return self._accuracy / self.samples if self.samples else math.nan
 
 
-def evaluate(model, data, *, loss=cross_entropy, batch_size: int = 256, steps: int | None = None, after_batch=None):
+def evaluate(
+    model, data, *, loss=cross_entropy, batch_size: int = 256, steps: int | None = None, after_batch=None
+) -> dict[str, float]:
     """Mean loss and accuracy of ``model`` on ``data`` (a DataLoader or a pair of arrays), as {"loss", "accuracy"}.
 
     Runs in evaluation mode without recording gradients and restores the mode. ``steps`` bounds the batches;

@@ -164,6 +164,7 @@ class _Run:
                 stop = False
                 while self.history.epochs < epochs and self.epochs_without_better < patience and not stop:
                     stop = self._epoch(self.history.epochs, interruption)
+                    interruption.check()
         finally:
             self.progress.clear()
         if self.average is not None and self.average.values:
