@@ -7,6 +7,7 @@
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/backend.h"
+#include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
 
@@ -35,26 +36,28 @@ PhaseAxis phase_axis(int64_t phase, int64_t size, int64_t stride, int64_t dilati
 }
 
 DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const PhaseAxis& columns) {
-    return {s.n,
-            s.p,
-            s.q,
-            s.o,
-            s.groups,
-            s.o / s.groups,
-            s.c / s.groups,
-            rows.taps,
-            columns.taps,
-            rows.size,
-            columns.size,
-            1,
-            1,
-            rows.dilation,
-            columns.dilation,
-            rows.pad,
-            columns.pad,
-            s.h * s.w * s.c,
-            s.stride_h * s.w * s.c,
-            s.stride_w * s.c};
+    DirectConv d{};
+    d.n = s.n;
+    d.h = s.p;
+    d.w = s.q;
+    d.pixel = s.o;
+    d.groups = s.groups;
+    d.c = s.o / s.groups;
+    d.o = s.c / s.groups;
+    d.r = rows.taps;
+    d.s = columns.taps;
+    d.p = rows.size;
+    d.q = columns.size;
+    d.stride_h = d.stride_w = 1;
+    d.dilation_h = rows.dilation;
+    d.dilation_w = columns.dilation;
+    d.pad_top = rows.pad;
+    d.pad_left = columns.pad;
+    d.y_image = s.h * s.w * s.c;
+    d.y_row = s.stride_h * s.w * s.c;
+    d.y_pixel = s.stride_w * s.c;
+    d.repeat = 1;
+    return d;
 }
 
 // Row k = (tap row, tap column, o) of a panel is w[o, r, s, panel's channels], contiguous already.
@@ -74,6 +77,20 @@ void pack_filters(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis
     });
 }
 
+// dx in the channels of dy; those that one input channel feeds are then summed.
+void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& rows, const PhaseAxis& columns,
+                     const float* dy, const float* w, const float* bias, Activation act, float* dx) {
+    phase.groups = 1;
+    phase.c = phase.o = s.o;
+    Scratch<float> filters(phase.r * phase.s * s.o);  // [taps,O]
+    for (int64_t tap = 0; tap < phase.r * phase.s; ++tap) {
+        const int64_t r = rows.first + (phase.r - 1 - tap / phase.s) * rows.step;
+        const int64_t column = columns.first + (phase.s - 1 - tap % phase.s) * columns.step;
+        for (int64_t o = 0; o < s.o; ++o) filters.data()[tap * s.o + o] = w[(o * s.r + r) * s.s + column];
+    }
+    depthwise_conv(phase, dy, filters.data(), bias, act, s.o / s.c, dx);
+}
+
 }  // namespace
 
 void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
@@ -83,9 +100,14 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
         for (int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
             const PhaseAxis columns = phase_axis(j, s.w, s.stride_w, s.dilation_w, s.pad_left, s.s);
             const DirectConv phase = phase_problem(s, rows, columns);
+            float* start = dx + (i * s.w + j) * s.c;
+            if (is_depthwise(s)) {
+                depthwise_phase(s, phase, rows, columns, dy, w, bias, act, start);
+                continue;
+            }
             Scratch<float> packed(s.groups * packed_filter_size(phase));
             pack_filters(s, phase, rows, columns, w, packed.data());
-            direct_conv(phase, dy, packed.data(), bias, act, dx + (i * s.w + j) * s.c);
+            direct_conv(phase, dy, packed.data(), bias, act, start);
         }
     }
 }

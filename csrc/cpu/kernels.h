@@ -94,6 +94,37 @@ struct Conv2dKernels {
     void (*weight_panel)(const WeightPanel& s);
 };
 
+// y[pixels,channels] = activation(bias + sum over taps of x[i*x_pixel + tap[t] + c] * w[t,c]).
+struct DepthwiseLine {
+    int64_t channels, pixels, taps;
+    const int64_t* tap;  // [taps]
+    const float* x;
+    int64_t x_pixel;
+    const float* w;     // [taps,channels]
+    const float* bias;  // [channels], may be null
+    Activation act;     // not tanh or sigmoid
+    float* y;
+    int64_t y_pixel;
+};
+
+// dw[taps,channels] (+)= sum over `lines` x `pixels` of x[tap[t] + c] * dy[c].
+struct DepthwiseWeights {
+    int64_t channels, lines, pixels, taps;
+    const int64_t* tap;  // [taps]
+    const float* x;
+    int64_t x_line, x_pixel;
+    const float* dy;
+    int64_t dy_line, dy_pixel;
+    float* dw;
+    bool accumulate;
+};
+
+// cpu/isa/depthwise.h
+struct DepthwiseKernels {
+    void (*line)(const DepthwiseLine& s);
+    void (*weights)(const DepthwiseWeights& s);
+};
+
 // cpu/isa/batch_norm.h. Blocks [rows,columns] of rows `row` apart; what has one value per column is [columns].
 // z = (x - mean) * scale + bias; sums are added to.
 struct BatchNormKernels {
@@ -127,6 +158,7 @@ struct CpuKernels {
     PointwiseKernels pointwise;
     GemmKernels gemm;
     Conv2dKernels conv2d;
+    DepthwiseKernels depthwise;
     BatchNormKernels batch_norm;
     OptimizerKernels optimizer;
 };

@@ -11,6 +11,7 @@ using namespace ck::cpu;
 
 #include "cpu/isa/batch_norm.h"
 #include "cpu/isa/conv2d.h"
+#include "cpu/isa/depthwise.h"
 #include "cpu/isa/gemm.h"
 #include "cpu/isa/optimizer.h"
 #include "cpu/isa/pointwise.h"
@@ -22,7 +23,10 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA), kWidth, kPointwiseKernels, kGemmKernels, kConv2dKernels, kBatchNormKernels, kOptimizerKernels,
+        CK_TEXT(CK_ISA),   kWidth,
+        kPointwiseKernels, kGemmKernels,
+        kConv2dKernels,    kDepthwiseKernels,
+        kBatchNormKernels, kOptimizerKernels,
     };
     return table;
 }
