@@ -152,3 +152,37 @@ def test_damaged_metadata(tmp_path, key, text, message):
     weights.save(tmp_path / "m", model.state_dict(), {**model._metadata(), key: text})
     with pytest.raises(ValueError, match=message):
         models.load(tmp_path / "m")
+
+
+TORCH = {"Tanh": "tanh", "ReLU": "relu", "AvgPool2d": "avg_pool2d", "MaxPool2d": "max_pool2d"}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_loss_and_gradients_as_torch(name):
+    torch = pytest.importorskip("torch")
+    ck.manual_seed(2)
+    model = models.build(name).to(ck.float64).eval()
+    images, labels = np.random.default_rng(3).random((3, 28, 28, 1)), np.array([1, 7, 7])
+    loss = ck.cross_entropy(model(ck.tensor(images)), labels)
+    loss.backward()
+
+    theirs = {key: torch.tensor(p.numpy().copy(), requires_grad=True) for key, p in model.named_parameters()}
+    x = torch.tensor(images).permute(0, 3, 1, 2)
+    for key, layer in model.named_children():
+        weight, bias = theirs.get(f"{key}.weight"), theirs.get(f"{key}.bias")
+        if isinstance(layer, nn.Conv2d):
+            x = torch.conv2d(x, weight.permute(0, 3, 1, 2), bias, padding=layer.padding)
+        elif isinstance(layer, nn.Linear):
+            x = torch.nn.functional.linear(x, weight, bias)
+        elif isinstance(layer, nn.Flatten):
+            x = x.permute(0, 2, 3, 1).flatten(1)
+        elif isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+            x = getattr(torch.nn.functional, TORCH[type(layer).__name__])(x, 2)
+        elif not isinstance(layer, nn.Dropout):
+            x = getattr(torch, TORCH[type(layer).__name__])(x)
+    expected = torch.nn.functional.cross_entropy(x, torch.tensor(labels))
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    for key, p in model.named_parameters():
+        # float64 sums of at most 9,216 products of values of size about 1
+        np.testing.assert_allclose(p.grad.numpy(), theirs[key].grad.numpy(), rtol=1e-9, atol=1e-12)

@@ -82,7 +82,7 @@ class Module:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
-        return (child for _, child in self.named_children())
+        return (value for value in vars(self).values() if isinstance(value, Module))
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """(path, module) of this module (path "") and of all below it, each module once, parents first."""
