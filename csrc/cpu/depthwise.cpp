@@ -39,11 +39,6 @@ void fold_line(int64_t pixels, int64_t channels, int64_t fold, const float* sums
     }
 }
 
-// tanh and sigmoid have no vector form yet: one more pass with the plain functions.
-bool in_kernel(Activation act) {
-    return act.kind != ActivationKind::tanh && act.kind != ActivationKind::sigmoid;
-}
-
 struct Problem {
     const DirectConv& s;
     const ConvWindows& v;
@@ -71,13 +66,7 @@ void run_line(const Problem& problem, const float* x, int64_t pixels, float* sum
     line.y = fold ? sums : y;
     line.y_pixel = fold ? s.o : s.y_pixel;
     kernels().depthwise.line(line);
-    if (fold) {
-        fold_line(pixels, s.o / problem.fold, problem.fold, sums, problem.bias, problem.act, y, s.y_pixel);
-    } else if (!in_kernel(problem.act)) {
-        for (int64_t q = 0; q < pixels; ++q)
-            for (int64_t c = 0; c < s.o; ++c)
-                y[q * s.y_pixel + c] = reference::activate<float>(problem.act, y[q * s.y_pixel + c]);
-    }
+    if (fold) fold_line(pixels, s.o / problem.fold, problem.fold, sums, problem.bias, problem.act, y, s.y_pixel);
 }
 
 }  // namespace

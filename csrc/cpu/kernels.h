@@ -102,7 +102,7 @@ struct DepthwiseLine {
     int64_t x_pixel;
     const float* w;     // [taps,channels]
     const float* bias;  // [channels], may be null
-    Activation act;     // not tanh or sigmoid
+    Activation act;
     float* y;
     int64_t y_pixel;
 };
