@@ -87,6 +87,84 @@ SHAPES = {
         lambda: ck.conv_transpose2d(X, V, padding=9),
         "[conv_transpose2d] the output must have at least one row and column.", "P = (H=5 - 1)*stride 1 - pad 9-9",
     ),
+    "max_pool2d x": (
+        lambda: ck.max_pool2d(zeros(5, 6, 4), 2), "[max_pool2d] x must have shape [N,H,W,C].", "[5,6,4]",
+    ),
+    "max_pool2d window": (
+        lambda: ck.max_pool2d(X, (2, 7)), "[max_pool2d] the window must fit into the padded input: "
+        "Q = floor((W + pad_before + pad_after - dilation*(kernel_size-1) - 1) / stride) + 1 = "
+        "floor((6 + 0 + 0 - 1*(7-1) - 1) / 7) + 1 must be at least 1.", "W=6",
+    ),
+    "max_pool2d padding": (
+        lambda: ck.max_pool2d(X, 3, padding=2),
+        "[max_pool2d] padding must be at most half the window, (dilation*(kernel_size-1)+1)/2, on each side.",
+        "padding=(2,2)", "kernel_size=3", "dilation=1",
+    ),
+    "max_pool2d negative padding": (
+        lambda: ck.max_pool2d(X, 3, padding=-1), "[max_pool2d] padding must be at least 0", "top=-1", "right=-1",
+    ),
+    "max_pool2d stride": (
+        lambda: ck.max_pool2d(X, 3, stride=0), "[max_pool2d] kernel_size, stride and dilation must be at least 1",
+        "kernel_size=(3,3)", "stride=(0,0)", "dilation=(1,1)",
+    ),
+    "max_pool2d kernel": (
+        lambda: ck.max_pool2d(X, -2), "[max_pool2d] kernel_size, stride and dilation must be at least 1",
+        "kernel_size=(-2,-2)",
+    ),
+    "max_pool2d hole": (
+        lambda: ck.max_pool2d(zeros(1, 1, 9, 1), (2, 1), dilation=(3, 1), padding="same"),
+        "[max_pool2d] every window must hold an input element.", "window 0", "H=1", "padding=(1,2)", "dilation=3",
+    ),
+    "max_pool2d no rows": (
+        lambda: ck.max_pool2d(zeros(1, 0, 5, 2), 2), "[max_pool2d] the window must fit into the padded input", "H=0",
+    ),
+    "avg_pool2d window": (
+        lambda: ck.avg_pool2d(X, 9), "[avg_pool2d] the window must fit into the padded input", "H=5",
+    ),
+    "adaptive_avg_pool2d": (
+        lambda: ck.adaptive_avg_pool2d(X, 0), "[adaptive_avg_pool2d] output_size must be at least 1", "(0,0)",
+    ),
+    "max_unpool2d index": (
+        lambda: ck.max_unpool2d(zeros(1, 2, 2, 1), np.full((1, 2, 2, 1), 16), 2),
+        "[max_unpool2d] indices must be in [0,16), the places of one output plane.", "16 at element 0",
+    ),
+    "max_unpool2d negative index": (
+        lambda: ck.max_unpool2d(zeros(1, 2, 2, 1), np.full((1, 2, 2, 1), -1), 2),
+        "[max_unpool2d] indices must be in [0,16), the places of one output plane.", "-1 at element 0",
+    ),
+    "max_unpool2d indices": (
+        lambda: ck.max_unpool2d(zeros(1, 2, 2, 1), np.zeros((1, 2, 3, 1), int), 2),
+        "[max_unpool2d] indices must have shape [1,2,2,1].", "[1,2,3,1]",
+    ),
+    "matmul": (
+        lambda: ck.matmul(zeros(2, 3), zeros(4, 5)),
+        "[matmul] the last axis of a must equal the last but one of b.", "a [2,3]", "b [4,5]",
+    ),
+    "linear": (
+        lambda: ck.linear(zeros(2, 3), zeros(4, 5)), "[linear] x's last axis must equal in_features.", "x [2,3]",
+        "w [4,5]",
+    ),
+    "concatenate nothing": (lambda: ck.concatenate([], 0), "[concatenate] needs at least one tensor.", "none"),
+    "concatenate shapes": (
+        lambda: ck.concatenate([zeros(2, 3), zeros(3, 3)], 1), "[concatenate] shapes must agree but for axis 1.",
+        "[2,3]", "[3,3]",
+    ),
+    "concatenate axis": (
+        lambda: ck.concatenate([zeros(2, 3)], 2), "[concatenate] axis must be in [-2,2).", "axis=2", "[2,3]",
+    ),
+    "pad negative": (
+        lambda: ck.pad(zeros(2, 3), ((0, 0), (-1, 0))), "[pad] padding must be at least 0", "before=[0,-1]",
+        "after=[0,0]",
+    ),
+    "pad axes": (
+        lambda: ck.pad(zeros(2, 3), ((0, 0),)), "[pad] needs one (before, after) pair for each axis.", "1", "[2,3]",
+    ),
+    "upsample scale": (
+        lambda: ck.upsample(X, 0), "[upsample] scale must be at least 1", "scale=(0,0)", "[2,5,6,4]",
+    ),
+    "upsample mode": (
+        lambda: ck.upsample(X, 2, mode="cubic"), "[upsample] mode must be 'nearest' or 'bilinear'.", "'cubic'",
+    ),
     "batch_norm one value": (
         lambda: ck.batch_norm(zeros(1, 1, 1, 4), ONES, ONES, training=True),
         "[batch_norm] training needs more than one value per channel.", "[1,1,1,4]",
@@ -185,6 +263,14 @@ OVERFLOWS = {
     "conv2d dilation": (lambda: ck.conv2d(X, W, dilation=HUGE), "[conv2d] dilation must", f"{HUGE}"),
     "conv2d same dilation": (lambda: ck.conv2d(X, W, dilation=HUGE, padding="same"), "[conv2d] ", f"{HUGE}"),
     "conv_transpose2d stride": (lambda: ck.conv_transpose2d(X, V, stride=1 << 30), "[conv_transpose2d] ", "8"),
+    "max_pool2d kernel": (lambda: ck.max_pool2d(X, HUGE), "[max_pool2d] kernel_size", f"kernel_size=({HUGE},{HUGE})"),
+    "max_pool2d stride": (lambda: ck.max_pool2d(X, 2, stride=HUGE), "[max_pool2d] kernel_size", f"stride=({HUGE}"),
+    "max_pool2d dilation": (lambda: ck.max_pool2d(X, 2, dilation=HUGE), "[max_pool2d] kernel_size", f"{HUGE}"),
+    "max_pool2d padding": (lambda: ck.max_pool2d(X, 2, padding=HUGE), "[max_pool2d] padding must", f"top={HUGE}"),
+    "adaptive_avg_pool2d": (lambda: ck.adaptive_avg_pool2d(X, HUGE), "[adaptive_avg_pool2d] output_size", f"{HUGE}"),
+    "pad": (lambda: ck.pad(zeros(2, 3), ((0, 0), (0, HUGE))), "[pad] padding must", f"after=[0,{HUGE}]"),
+    "upsample": (lambda: ck.upsample(X, 1 << 40), "[upsample] scale must", f"{1 << 40}"),
+    "matmul": (lambda: ck.matmul(zeros(1 << 31, 0), zeros(0, 1 << 31)), "[matmul] ", f"{1 << 31}"),
     "broadcast": (lambda: ck.zeros(1 << 20, 1) + ck.zeros(1, 1 << 40), "[full] ", "[1,1099511627776]"),
 }
 TYPES = {
@@ -193,6 +279,25 @@ TYPES = {
     "conv2d bytes": (lambda: ck.conv2d(X.astype(np.uint8), W), "[conv2d] ", "uint8", "float32"),
     "conv2d bias": (lambda: ck.conv2d(X, W, zeros(8, dtype=np.float64)), "[conv2d] ", "float32", "float64"),
     "conv2d stride": (lambda: ck.conv2d(X, W, stride=1.5), "[conv2d] stride must be an int or a pair (h, w).", "1.5"),
+    "max_pool2d": (lambda: ck.max_pool2d(X.astype(int), 2), "[max_pool2d] needs float32 or float64.", "int64"),
+    "max_pool2d kernel": (
+        lambda: ck.max_pool2d(X, 2.0),
+        "[max_pool2d] kernel_size must be an int or a pair (h, w).",
+        "kernel_size=2.0",
+    ),
+    "max_unpool2d": (
+        lambda: ck.max_unpool2d(zeros(1, 2, 2, 1), zeros(1, 2, 2, 1), 2),
+        "[max_unpool2d] indices must be int64.",
+        "float32",
+    ),
+    "matmul": (lambda: ck.matmul(X, X.astype(np.float64)), "[matmul] ", "float32", "float64"),
+    "concatenate": (
+        lambda: ck.concatenate([ONE, ONE.astype(np.float64)], 0),
+        "[concatenate] ",
+        "float32",
+        "float64",
+    ),
+    "upsample": (lambda: ck.upsample(X, 1.5), "[upsample] scale must be an int or a pair (h, w).", "scale=1.5"),
     "batch_norm running": (
         lambda: ck.batch_norm(X, zeros(4), zeros(4), training=True),
         "[batch_norm] running_mean and running_var must be Tensors when training",
