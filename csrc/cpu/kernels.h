@@ -125,6 +125,29 @@ struct DepthwiseKernels {
     void (*weights)(const DepthwiseWeights& s);
 };
 
+// cpu/isa/pool2d.h. x, dx are one image [H,W,C]; argmax as in ops.def. stream: past the caches, where alignment allows.
+struct Pool2dKernels {
+    // Output row p: y and argmax (may be null) are [Q,C].
+    void (*max_row)(const Pool2dShape& s, int64_t p, const float* x, float* y, void* argmax, bool stream);
+    // The rows of dx that are rows [begin,end) of the padded plane, begin even; dy and argmax are [P,Q,C].
+    void (*max_gradient_rows)(const Pool2dShape& s, int64_t begin, int64_t end, const float* dy, const void* argmax,
+                              float* dx, bool stream);
+};
+
+// Along one axis: output = sum over j < count of weight[j] * input[first + j], divided by `divisor`.
+struct ResampleBand {
+    int64_t first, count;
+    const float* weight;
+    float divisor;
+};
+
+// cpu/isa/resize.h
+struct ResizeKernels {
+    // One output row [Q,C] from x [H,W,C]; only `channels` of the C, those that x and y point to.
+    void (*resample_row)(const ResampleBand& row, int64_t q, const ResampleBand* columns /*[Q]*/, int64_t w, int64_t c,
+                         int64_t channels, const float* x, float* y);
+};
+
 // cpu/isa/batch_norm.h. Blocks [rows,columns] of rows `row` apart; what has one value per column is [columns].
 // z = (x - mean) * scale + bias; sums are added to.
 struct BatchNormKernels {
@@ -159,6 +182,8 @@ struct CpuKernels {
     GemmKernels gemm;
     Conv2dKernels conv2d;
     DepthwiseKernels depthwise;
+    Pool2dKernels pool2d;
+    ResizeKernels resize;
     BatchNormKernels batch_norm;
     OptimizerKernels optimizer;
 };

@@ -15,6 +15,8 @@ using namespace ck::cpu;
 #include "cpu/isa/gemm.h"
 #include "cpu/isa/optimizer.h"
 #include "cpu/isa/pointwise.h"
+#include "cpu/isa/pool2d.h"
+#include "cpu/isa/resize.h"
 
 #define CK_TEXT_(name) #name
 #define CK_TEXT(name) CK_TEXT_(name)
@@ -23,10 +25,8 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA),   kWidth,
-        kPointwiseKernels, kGemmKernels,
-        kConv2dKernels,    kDepthwiseKernels,
-        kBatchNormKernels, kOptimizerKernels,
+        CK_TEXT(CK_ISA),   kWidth,         kPointwiseKernels, kGemmKernels,      kConv2dKernels,
+        kDepthwiseKernels, kPool2dKernels, kResizeKernels,    kBatchNormKernels, kOptimizerKernels,
     };
     return table;
 }
