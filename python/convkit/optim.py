@@ -16,6 +16,8 @@ from . import _core
 from .creation import zeros
 from .tensor import Tensor, tensor
 
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
 
 class Optimizer:
     """Base of the optimizers: groups of parameters with their options, and per-parameter state.
@@ -25,7 +27,7 @@ class Optimizer:
 
     _state_names: frozenset[str]  # of each parameter's state; "step" is a number, the others are tensors
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict[str, Any]):
+    def __init__(self, params: Params, defaults: dict[str, Any]):
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[int, dict[str, Any]] = {}  # by the parameter's number, counted through the groups
@@ -134,7 +136,14 @@ class SGD(Optimizer):
 
     _state_names = frozenset({"momentum_buffer"})
 
-    def __init__(self, params, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
 
     def _check(self, group):
@@ -167,7 +176,14 @@ class Adam(Optimizer):
     _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
     _decoupled = False
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
 
     def _check(self, group):
@@ -198,7 +214,14 @@ class AdamW(Adam):
 
     _decoupled = True
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
@@ -248,24 +271,24 @@ class Schedule:
 class StepLR(Schedule):
     """lr times ``gamma`` after every ``step_size`` steps."""
 
-    def __init__(self, optimizer, step_size, gamma=0.1):
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
         _check_steps("StepLR", step_size=step_size)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
-    def lr(self, base, steps):
+    def lr(self, base: float, steps: int) -> float:
         return base * self.gamma ** (steps // self.step_size)
 
 
 class CosineAnnealingLR(Schedule):
     """Half a cosine from lr down to ``eta_min`` in ``T_max`` steps (Loshchilov and Hutter 2017, without restarts)."""
 
-    def __init__(self, optimizer, T_max, eta_min=0.0):
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
         _check_steps("CosineAnnealingLR", T_max=T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
-    def lr(self, base, steps):
+    def lr(self, base: float, steps: int) -> float:
         return _cosine(base, self.eta_min, steps / self.T_max)
 
 
@@ -276,7 +299,7 @@ class OneCycleLR(Schedule):
     beyond ``total_steps`` is a ValueError.
     """
 
-    def __init__(self, optimizer, max_lr, total_steps, pct_start=0.3):
+    def __init__(self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int, pct_start: float = 0.3):
         _check_steps("OneCycleLR", total_steps=total_steps)
         if not 0 <= pct_start <= 1:
             raise ValueError(f"[OneCycleLR] pct_start is a share of the steps. Received: pct_start={pct_start}.")
@@ -287,7 +310,7 @@ class OneCycleLR(Schedule):
         self.total_steps, self.pct_start = total_steps, pct_start
         super().__init__(optimizer, peaks)
 
-    def lr(self, base, steps):
+    def lr(self, base: float, steps: int) -> float:
         if steps > self.total_steps:
             raise ValueError(f"[OneCycleLR] the cycle ends after {self.total_steps} steps. Received: step {steps}.")
         peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1

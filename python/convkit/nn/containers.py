@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 
+from ..tensor import Tensor
 from . import layers
 from .module import Module
 
@@ -76,7 +77,7 @@ class Sequential(_Container):
             return Sequential(dict(list(self.named_children())[index]))
         return super().__getitem__(index)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         modules = list(self.children())
         index = 0
         while index < len(modules):

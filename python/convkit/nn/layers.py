@@ -11,9 +11,12 @@ from numbers import Integral
 from .. import ops
 from ..creation import ones, zeros
 from ..ops.geometry import pair
-from ..tensor import tensor
+from ..tensor import Tensor, tensor
 from . import init
 from .module import Module, Parameter
+
+Size = int | tuple[int, int]  # one number for both axes, or (h, w)
+Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
 
 
 def _check_sizes(layer: Module, **sizes: int) -> None:
@@ -55,13 +58,23 @@ class Conv2d(_Convolution):
     weight is [out_channels, R, S, in_channels / groups]; weight and bias start uniform over +-1/sqrt(fan_in).
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
 
     def _weight_shape(self):
         return (self.out_channels, *self.kernel_size, self.in_channels // self.groups)
 
-    def forward(self, x, activation=None):
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
         return ops.conv2d(
             x,
             self.weight,
@@ -83,15 +96,15 @@ class ConvTranspose2d(_Convolution):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        bias=True,
-        output_padding=0,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        output_padding: Size = 0,
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self.output_padding = output_padding
@@ -99,7 +112,7 @@ class ConvTranspose2d(_Convolution):
     def _weight_shape(self):
         return (self.in_channels, *self.kernel_size, self.out_channels // self.groups)
 
-    def forward(self, x, activation=None):
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
         return ops.conv_transpose2d(
             x,
             self.weight,
@@ -116,13 +129,13 @@ class ConvTranspose2d(_Convolution):
 class Linear(Module):
     """Dense layer: [..., in_features] @ weight.T + bias -> [..., out_features]; weight [out_features, in_features]."""
 
-    def __init__(self, in_features, out_features, bias=True):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
         _check_sizes(self, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(init.default_uniform_(zeros((out_features, in_features)), in_features))
         self.bias = Parameter(init.default_uniform_(zeros(out_features), in_features)) if bias else None
 
-    def forward(self, x, activation=None):
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
         return ops.linear(x, self.weight, self.bias, activation=activation)
 
     def extra_repr(self) -> str:
@@ -136,7 +149,7 @@ class BatchNorm2d(Module):
     0.01 here). ``residual`` is added before the activation: activation(bn(x) + residual).
     """
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True):
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True):
         _check_sizes(self, num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight = Parameter(ones(num_features)) if affine else None
@@ -145,7 +158,7 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", ones(num_features))
         self.register_buffer("num_batches_tracked", tensor(0))
 
-    def forward(self, x, activation=None, residual=None):
+    def forward(self, x: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
         out = ops.batch_norm(
             x,
             self.running_mean,
@@ -170,11 +183,19 @@ class BatchNorm2d(Module):
 class MaxPool2d(Module):
     """Maximum of each window: [N,H,W,C] -> [N,P,Q,C], or (y, indices); see ``convkit.max_pool2d`` for the arguments."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ):
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
         self.ceil_mode, self.return_indices = ceil_mode, return_indices
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return ops.max_pool2d(
             x,
             self.kernel_size,
@@ -192,11 +213,18 @@ class MaxPool2d(Module):
 class AvgPool2d(Module):
     """Mean of each window: [N,H,W,C] -> [N,P,Q,C]; see ``convkit.avg_pool2d`` for the arguments."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.avg_pool2d(
             x,
             self.kernel_size,
@@ -220,10 +248,10 @@ def _pool_repr(layer: Module) -> str:
 class AdaptiveAvgPool2d(Module):
     """Mean over a grid of ``output_size`` bins: [N,H,W,C] -> [N,P,Q,C]."""
 
-    def __init__(self, output_size):
+    def __init__(self, output_size: Size):
         self.output_size = output_size
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.adaptive_avg_pool2d(x, self.output_size)
 
     def extra_repr(self) -> str:
@@ -233,10 +261,10 @@ class AdaptiveAvgPool2d(Module):
 class Upsample(Module):
     """Enlarge H and W by ``scale``, an integer or a pair; mode "nearest" or "bilinear" (half-pixel centres)."""
 
-    def __init__(self, scale, mode="nearest"):
+    def __init__(self, scale: Size, mode: str = "nearest"):
         self.scale, self.mode = scale, mode
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.upsample(x, self.scale, mode=self.mode)
 
     def extra_repr(self) -> str:
@@ -246,19 +274,19 @@ class Upsample(Module):
 class Flatten(Module):
     """All axes but the first become one: [N, ...] -> [N, size]."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.flatten(x)
 
 
 class Dropout(Module):
     """In training, zero each value with probability ``p`` and scale the rest by 1/(1-p); the identity in evaluation."""
 
-    def __init__(self, p=0.5):
+    def __init__(self, p: float = 0.5):
         if not 0 <= p <= 1:
             raise ValueError(f"[Dropout] p is a probability. Received: p={p}.")
         self.p = p
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
@@ -268,31 +296,31 @@ class Dropout(Module):
 class Identity(Module):
     """Returns its input."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x
 
 
 class ReLU(Module):
     """max(x, 0); NaN passes, the gradient at 0 is 0."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.relu(x)
 
 
 class ReLU6(Module):
     """min(max(x, 0), 6)."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.relu6(x)
 
 
 class LeakyReLU(Module):
     """x where positive, negative_slope * x elsewhere."""
 
-    def __init__(self, negative_slope=0.01):
+    def __init__(self, negative_slope: float = 0.01):
         self.negative_slope = negative_slope
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
@@ -302,32 +330,32 @@ class LeakyReLU(Module):
 class Tanh(Module):
     """Hyperbolic tangent."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.tanh(x)
 
 
 class Sigmoid(Module):
     """1 / (1 + exp(-x))."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.sigmoid(x)
 
 
 class Softmax(Module):
     """exp(x) / sum(exp(x)) along ``axis``."""
 
-    def __init__(self, axis=-1):
+    def __init__(self, axis: int = -1):
         self.axis = axis
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.softmax(x, axis=self.axis)
 
 
 class LogSoftmax(Module):
     """log(softmax(x)) along ``axis``, computed without overflow."""
 
-    def __init__(self, axis=-1):
+    def __init__(self, axis: int = -1):
         self.axis = axis
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return ops.log_softmax(x, axis=self.axis)
