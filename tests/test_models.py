@@ -134,6 +134,15 @@ def test_the_state_of_a_training_run_is_not_the_models(tmp_path):
     nn.Linear(2, 2).load(tmp_path / "last")
 
 
+def test_half_precision_files_load(tmp_path):
+    model = nn.Linear(2, 3)
+    half = {name: value.numpy().astype(np.float16) for name, value in model.state_dict().items()}
+    weights.save(tmp_path / "half", half)
+    twin = nn.Linear(2, 3).load(tmp_path / "half")
+    assert twin.weight.dtype == np.float32
+    np.testing.assert_array_equal(twin.weight.numpy(), half["weight"].astype(np.float32))
+
+
 @pytest.mark.parametrize(
     "key,text,message",
     [

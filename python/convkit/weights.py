@@ -13,7 +13,6 @@ import contextlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -42,7 +41,7 @@ _MAX_HEADER = 100_000_000  # the limit of the safetensors package: a larger leng
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open ``path`` for binary writing such that a reader, or a crash, sees the old file or the whole new one."""
     target = os.path.realpath(path)  # a symlink stays one: its target is replaced
-    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
+    temporary = f"{target}.{os.urandom(4).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:
             yield file
