@@ -148,6 +148,44 @@ struct ResizeKernels {
                          int64_t channels, const float* x, float* y);
 };
 
+// cpu/isa/reduce.h. A NaN wins every maximum; argmax gives the first. Column kernels take blocks [rows,columns] of rows
+// `row` apart, rows >= 1.
+struct ReduceKernels {
+    double (*sum)(int64_t n, const float* x);
+    float (*max)(int64_t n, const float* x);       // n >= 1
+    int64_t (*argmax)(int64_t n, const float* x);  // 1 <= n < 2^31
+    void (*column_max)(int64_t rows, int64_t row, int64_t columns, const float* x, float* y);
+    void (*column_argmax)(int64_t rows, int64_t row, int64_t columns, const float* x, int64_t* index);
+};
+
+// cpu/isa/softmax.h
+struct SoftmaxKernels {
+    void (*softmax)(bool log, int64_t rows, int64_t k, const float* x, float* y);
+    void (*softmax_gradient)(bool log, int64_t rows, int64_t k, const float* y, const float* dy, float* dx);
+};
+
+// cpu/isa/loss.h. The arguments are those of ops.def for the first `rows` rows, or n elements.
+struct LossKernels {
+    void (*cross_entropy)(const CrossEntropyShape& s, int64_t rows, const float* x, const int64_t* labels,
+                          const float* probabilities, const float* weight, double* loss /*[rows]*/);
+    // dx of row r is scale * dy[r*dy_step] * d loss[r] / dx
+    void (*cross_entropy_gradient)(const CrossEntropyShape& s, int64_t rows, const float* x, const int64_t* labels,
+                                   const float* probabilities, const float* weight, const float* dy, int64_t dy_step,
+                                   double scale, float* dx);
+    // The sum of the losses; each of them to y unless null.
+    double (*pointwise_loss)(PointwiseLoss kind, float beta, int64_t n, const float* x, const float* target,
+                             const float* weight, float* y);
+    void (*pointwise_loss_gradient)(PointwiseLoss kind, float beta, int64_t n, const float* x, const float* target,
+                                    const float* weight, const float* dy, int64_t dy_step, float scale, float* dx);
+};
+
+// cpu/isa/dropout.h
+struct DropoutKernels {
+    // Keeps elements whose word of Philox, from `counter` on four to a counter, has its top 24 bits >= threshold.
+    void (*dropout)(int64_t n, uint64_t seed, uint64_t counter, int32_t threshold, float scale, const float* x,
+                    float* y);
+};
+
 // cpu/isa/batch_norm.h. Blocks [rows,columns] of rows `row` apart; what has one value per column is [columns].
 // z = (x - mean) * scale + bias; sums are added to.
 struct BatchNormKernels {
@@ -186,6 +224,10 @@ struct CpuKernels {
     ResizeKernels resize;
     BatchNormKernels batch_norm;
     OptimizerKernels optimizer;
+    ReduceKernels reduce;
+    SoftmaxKernels softmax;
+    LossKernels loss;
+    DropoutKernels dropout;
 };
 
 }  // namespace ck::cpu

@@ -51,9 +51,25 @@ CK_INLINE void visit_activation(Activation act, Body body) {
     }
 }
 
+// A function of its own: a register tile holds `activate` once per register.
+__attribute__((noinline)) vf activate_by_exp(ActivationKind kind, vf v) {
+    return kind == ActivationKind::tanh ? tanh(v) : sigmoid(v);
+}
+
+// For register tiles, where the activation is chosen after the loops.
 CK_INLINE vf activate(Activation act, vf v) {
-    visit_activation(act, [&](auto f) { v = f(v); });
-    return v;
+    switch (act.kind) {
+        case ActivationKind::none:
+            return v;
+        case ActivationKind::relu:
+            return Relu{}(v);
+        case ActivationKind::relu6:
+            return Relu6{}(v);
+        case ActivationKind::leaky_relu:
+            return LeakyRelu{static_cast<float>(act.slope)}(v);
+        default:
+            return activate_by_exp(act.kind, v);
+    }
 }
 
 }  // namespace

@@ -12,11 +12,15 @@ using namespace ck::cpu;
 #include "cpu/isa/batch_norm.h"
 #include "cpu/isa/conv2d.h"
 #include "cpu/isa/depthwise.h"
+#include "cpu/isa/dropout.h"
 #include "cpu/isa/gemm.h"
+#include "cpu/isa/loss.h"
 #include "cpu/isa/optimizer.h"
 #include "cpu/isa/pointwise.h"
 #include "cpu/isa/pool2d.h"
+#include "cpu/isa/reduce.h"
 #include "cpu/isa/resize.h"
+#include "cpu/isa/softmax.h"
 
 #define CK_TEXT_(name) #name
 #define CK_TEXT(name) CK_TEXT_(name)
@@ -25,8 +29,9 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA),   kWidth,         kPointwiseKernels, kGemmKernels,      kConv2dKernels,
-        kDepthwiseKernels, kPool2dKernels, kResizeKernels,    kBatchNormKernels, kOptimizerKernels,
+        CK_TEXT(CK_ISA),   kWidth,          kPointwiseKernels, kGemmKernels,      kConv2dKernels,
+        kDepthwiseKernels, kPool2dKernels,  kResizeKernels,    kBatchNormKernels, kOptimizerKernels,
+        kReduceKernels,    kSoftmaxKernels, kLossKernels,      kDropoutKernels,
     };
     return table;
 }

@@ -100,6 +100,26 @@ CK_INLINE void for_vectors(int64_t n, Body body) {
     if (i < n) body(i, FirstLanes{static_cast<int>(n - i)});
 }
 
+// The sum of value(i, lanes) over the vectors that cover [0,n); lanes past the end must be 0. Chains of at most 32
+// float additions, in double beyond.
+template <class Value>
+CK_INLINE double sum_vectors(int64_t n, Value value) {
+    constexpr int kChains = 4;
+    constexpr int64_t kStep = kChains * kWidth, kBlock = 32 * kStep;
+    double total = 0;
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+        const int64_t end = n - begin < kBlock ? n : begin + kBlock;
+        vf sum[kChains] = {};
+        int64_t i = begin;
+        for (; i + kStep <= end; i += kStep)
+#pragma GCC unroll 4
+            for (int c = 0; c < kChains; ++c) sum[c] += value(i + c * kWidth, AllLanes{});
+        for_vectors(end - i, [&](int64_t j, auto lanes) { sum[0] += value(i + j, lanes); });
+        total += sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+    return total;
+}
+
 }  // namespace
 
 // Four lanes on every ISA: what the packing kernels transpose.

@@ -8,6 +8,7 @@ constexpr int kWidth = 8;
 constexpr int kRegisters = 16;
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
+typedef uint32_t vu __attribute__((vector_size(32)));
 
 CK_INLINE vf fma(vf a, vf b, vf c) {
     return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
@@ -31,5 +32,14 @@ CK_INLINE void store_n(float* p, vf v, int n) {
 CK_INLINE void stream(float* p, vf v) {
     _mm256_stream_ps(p, (__m256)v);
 }  // p aligned to 32 bytes
+
+// 64-bit products of the even lanes: low half in the even lane, high half in the odd lane above it.
+CK_INLINE vu multiply_even(vu a, vu b) {
+    return (vu)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
+// Lanes 3,2,1,0 of each group of four.
+CK_INLINE vu reverse_fours(vu v) {
+    return (vu)_mm256_shuffle_epi32((__m256i)v, 0x1B);
+}
 
 }  // namespace

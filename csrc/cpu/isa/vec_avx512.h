@@ -8,6 +8,7 @@ constexpr int kWidth = 16;
 constexpr int kRegisters = 32;
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
+typedef uint32_t vu __attribute__((vector_size(64)));
 
 CK_INLINE vf fma(vf a, vf b, vf c) {
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -31,5 +32,14 @@ CK_INLINE void store_n(float* p, vf v, int n) {
 CK_INLINE void stream(float* p, vf v) {
     _mm512_stream_ps(p, (__m512)v);
 }  // p aligned to 64 bytes
+
+// 64-bit products of the even lanes: low half in the even lane, high half in the odd lane above it.
+CK_INLINE vu multiply_even(vu a, vu b) {
+    return (vu)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+}
+// Lanes 3,2,1,0 of each group of four.
+CK_INLINE vu reverse_fours(vu v) {
+    return (vu)_mm512_shuffle_epi32((__m512i)v, _MM_PERM_ABCD);
+}
 
 }  // namespace

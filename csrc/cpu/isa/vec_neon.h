@@ -8,6 +8,7 @@ constexpr int kWidth = 4;
 constexpr int kRegisters = 32;
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
+typedef uint32_t vu __attribute__((vector_size(16)));
 
 CK_INLINE vf fma(vf a, vf b, vf c) {
     return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
@@ -30,5 +31,15 @@ CK_INLINE void store_n(float* p, vf v, int n) {
 CK_INLINE void stream(float* p, vf v) {
     vst1q_f32(p, (float32x4_t)v);
 }  // NEON has no streaming store of one register
+
+// 64-bit products of the even lanes: low half in the even lane, high half in the odd lane above it.
+CK_INLINE vu multiply_even(vu a, vu b) {
+    return (vu)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+}
+// Lanes 3,2,1,0 of each group of four.
+CK_INLINE vu reverse_fours(vu v) {
+    const uint32x4_t pairs = vrev64q_u32((uint32x4_t)v);
+    return (vu)vextq_u32(pairs, pairs, 2);
+}
 
 }  // namespace

@@ -8,6 +8,7 @@ constexpr int kWidth = 4;
 constexpr int kRegisters = 16;
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
+typedef uint32_t vu __attribute__((vector_size(16)));
 
 CK_INLINE vf fma(vf a, vf b, vf c) {
     return a * b + c;
@@ -30,5 +31,14 @@ CK_INLINE void store_n(float* p, vf v, int n) {
 CK_INLINE void stream(float* p, vf v) {
     _mm_stream_ps(p, (__m128)v);
 }  // p aligned to 16 bytes
+
+// 64-bit products of the even lanes: low half in the even lane, high half in the odd lane above it.
+CK_INLINE vu multiply_even(vu a, vu b) {
+    return (vu)_mm_mul_epu32((__m128i)a, (__m128i)b);
+}
+// Lanes 3,2,1,0 of each group of four.
+CK_INLINE vu reverse_fours(vu v) {
+    return (vu)_mm_shuffle_epi32((__m128i)v, 0x1B);
+}
 
 }  // namespace

@@ -19,7 +19,7 @@ void cross_entropy(const CrossEntropyShape& s, const T* x, const int64_t* labels
         for (int64_t j = 0; j < s.k; ++j) sum += std::exp(x[j] - top);
         for (int64_t j = 0; j < s.k; ++j) {
             // An absent class adds nothing, even with a logit of -inf.
-            if (!target.absent(j)) loss += target[j] * (std::log(sum) - (x[j] - top));
+            if (target[j] != 0) loss += target[j] * (std::log(sum) - (x[j] - top));
         }
         if (s.reduction == Reduction::none) y[r] = T(loss);
         total += loss;

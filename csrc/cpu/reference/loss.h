@@ -15,7 +15,6 @@ struct Target {
     const T* weight;         // [k] or null
 
     double share(int64_t j) const { return label ? double(*label == j) : double(probabilities[j]); }
-    bool absent(int64_t j) const { return s.label_smoothing == 0 && share(j) == 0; }
     double operator[](int64_t j) const {
         return ((1 - s.label_smoothing) * share(j) + s.label_smoothing / double(s.k)) * (weight ? weight[j] : 1.0);
     }
@@ -43,7 +42,7 @@ T pointwise_loss_value(PointwiseLoss kind, T beta, T x, T target) {
         case PointwiseLoss::smooth_l1:
             return distance < beta ? distance * distance / (2 * beta) : distance - beta / 2;
         case PointwiseLoss::bce_with_logits:  // -t log(sigmoid(x)) - (1-t) log(1-sigmoid(x)) without overflow
-            return (x > 0 ? x : x * 0) - x * target + std::log1p(std::exp(-std::abs(x)));
+            return (x <= 0 ? T(0) : x) - x * target + std::log1p(std::exp(-std::abs(x)));
     }
     return 0;
 }
