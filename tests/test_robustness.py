@@ -83,7 +83,7 @@ def resident_kib():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_200_random_shapes_leave_the_memory_flat():
-    ops = ("conv2d", "conv_transpose2d", "binary", "reduce")
+    ops = ("conv2d", "conv_transpose2d", "max_pool2d", "matmul")
     cases = [case for op in ops for case in generate(op, seed=5)][::6]
     assert len(cases) >= 200
     for case in cases:
