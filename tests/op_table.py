@@ -12,7 +12,11 @@ import numpy as np
 import oracle
 import oracle_dense as dense
 
-NOT_DIFFERENTIABLE = {"indices", "labels", "running_mean", "running_var"}
+CONSTANTS = {  # floating-point inputs without a gradient
+    "batch_norm": ("running_mean", "running_var"),
+    "cross_entropy": ("weight",),
+    "binary_cross_entropy_with_logits": ("weight",),
+}
 FUNCTIONS = {
     name: getattr(oracle, name)
     for name in ("conv2d", "conv_transpose2d", "max_unpool2d", "avg_pool2d", "adaptive_avg_pool2d", "upsample")
@@ -70,14 +74,9 @@ def evaluate(op, arrays, arguments):
 
 
 def differentiable(case):
-    return [name for name in case.arrays if name not in NOT_DIFFERENTIABLE and name not in UNDIFFERENTIATED[case.op]]
-
-
-UNDIFFERENTIATED = dict.fromkeys([*FUNCTIONS], ()) | {
-    "cross_entropy": ("weight",),
-    "binary_cross_entropy_with_logits": ("weight", "target"),
-    "dropout": ("mask",),
-}
+    """The arrays that have a gradient."""
+    constants = CONSTANTS.get(case.op, ())
+    return [name for name, array in case.arrays.items() if array.dtype.kind == "f" and name not in constants]
 
 
 def widened(arrays):
@@ -183,11 +182,12 @@ def cross_entropy_scales(case, arrays, outputs, gradients, grad):
     size = 1 + 2 * np.abs(x).max(-1, keepdims=True, initial=0)  # |log p| and its sensitivity to rounding of x
     uniform = arrays | {"logits": np.zeros_like(x)}
     (loss,), backward = evaluate(case.op, uniform, case.arguments)
-    bound = backward(np.abs(grad))["logits"]
-    total = np.abs(bound).sum(-1, keepdims=True) + np.abs(gradients["logits"])
+    bounds = backward(np.abs(grad))
+    total = np.abs(bounds["logits"]).sum(-1, keepdims=True) + np.abs(gradients["logits"])
     per_class = np.log(x.shape[-1]) or 1.0
     factor = size[..., 0] if case.arguments["reduction"] == "none" else size.max()
-    return [np.abs(loss) / per_class * factor + np.abs(outputs[0])], {"logits": total * size}
+    scales = {"logits": total * size, "labels": np.abs(bounds.get("labels", 0.0)) / per_class * size}
+    return [np.abs(loss) / per_class * factor + np.abs(outputs[0])], scales
 
 
 def loss_scales(case, arrays, outputs, gradients, grad):

@@ -207,11 +207,16 @@ def cross_entropy(logits, labels, *, weight=None, label_smoothing=0.0, reduction
     hard = labels.ndim == logits.ndim - 1
     target = np.eye(classes)[labels] if hard else labels
     divisor = weights[labels].sum() if hard else logits.size / classes
-    # Smoothing: the share label_smoothing is spread evenly; hard labels weigh it by each class, the rest by its own.
     target = weights * (target * (1 - label_smoothing) + label_smoothing / classes)
     logp, log_softmax_backward = log_softmax(logits)
     loss, spread = reduced(-(target * logp).sum(-1), reduction, divisor)
-    return loss, lambda grad: {"logits": log_softmax_backward(-target * spread(grad)[..., None])["x"]}
+
+    def backward(grad):
+        g = spread(grad)[..., None]
+        dlabels = {} if hard else {"labels": (label_smoothing - 1) * weights * logp * g}
+        return {"logits": log_softmax_backward(-target * g)["x"]} | dlabels
+
+    return loss, backward
 
 
 def mse_loss(x, target, *, reduction="mean"):
@@ -240,7 +245,12 @@ def binary_cross_entropy_with_logits(logits, target, *, weight=None, reduction="
     weights = 1.0 if weight is None else weight
     values = weights * (np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits))))
     loss, spread = reduced(values, reduction, logits.size)
-    return loss, lambda grad: {"logits": weights * (sigmoid(logits) - target) * spread(grad)}
+
+    def backward(grad):
+        g = weights * spread(grad)
+        return {"logits": (sigmoid(logits) - target) * g, "target": -logits * g}
+
+    return loss, backward
 
 
 # -- shape ops -------------------------------------------------------------------------------------------------------
