@@ -7,6 +7,7 @@
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/backend.h"
+#include "cpu/conv2d_scatter.h"
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
@@ -95,6 +96,7 @@ void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& ro
 
 void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
                           float* dx) {
+    if (scatter_pays(s)) return scatter_data_gradient(s, dy, w, bias, act, dx);
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
         const PhaseAxis rows = phase_axis(i, s.h, s.stride_h, s.dilation_h, s.pad_top, s.r);
         for (int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {

@@ -86,12 +86,22 @@ struct WeightPanel {
     bool accumulate;
 };
 
+// sums[q*sums_pixel + line*sums_line + run*sums_run + i] += windows[q*window_step + line*line_step + run*length + i].
+struct WindowScatter {
+    int64_t pixels, lines, runs, length;
+    const float* windows;
+    int64_t window_step, line_step;
+    float* sums;
+    int64_t sums_pixel, sums_line, sums_run;
+};
+
 // cpu/isa/conv2d.h, cpu/isa/conv2d_gradient.h
 struct Conv2dKernels {
     int panel_columns;
     int tile_rows;  // pixels of a register tile
     void (*panel)(const ConvPanel& s);
     void (*weight_panel)(const WeightPanel& s);
+    void (*add_windows)(const WindowScatter& s);
 };
 
 // y[pixels,channels] = activation(bias + sum over taps of x[i*x_pixel + tap[t] + c] * w[t,c]).

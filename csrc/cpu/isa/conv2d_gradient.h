@@ -1,4 +1,5 @@
-// Weight gradient of the direct convolution: rows of k = (r,s,c) against columns of dy, summed over pixels.
+// Gradients of the direct convolution. Weights: rows of k = (r,s,c) against columns of dy, summed over pixels. Data:
+// the overlapping windows of few channels added up.
 #pragma once
 #include "cpu/isa/gemm.h"
 #include "cpu/isa/tile.h"
@@ -68,6 +69,22 @@ void weight_panel(const WeightPanel& s) {
 #endif
         default:
             return weight_tiles<WideTile::vectors>(s);
+    }
+}
+
+// Lines inside pixels: neighbouring windows overlap, and what one has just stored is not loaded again at once.
+void add_windows(const WindowScatter& s) {
+    for (int64_t q = 0; q < s.pixels; ++q) {
+        for (int64_t line = 0; line < s.lines; ++line) {
+            for (int64_t run = 0; run < s.runs; ++run) {
+                const float* from = s.windows + q * s.window_step + line * s.line_step + run * s.length;
+                float* to = s.sums + q * s.sums_pixel + line * s.sums_line + run * s.sums_run;
+                int64_t i = 0;
+                for (; i + kWidth <= s.length; i += kWidth) store(to + i, load(to + i) + load(from + i));
+                const int lanes = static_cast<int>(s.length - i);
+                if (lanes) store_n(to + i, load_n(to + i, lanes) + load_n(from + i, lanes), lanes);
+            }
+        }
     }
 }
 
