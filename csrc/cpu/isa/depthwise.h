@@ -1,7 +1,7 @@
 // Depthwise convolution, vectorised over channels: each channel meets its own filter, so nothing is shared between
 // columns and the sums of a few pixels (forward) or taps (weight gradient) fill the registers.
 #pragma once
-#include "cpu/isa/activation.h"
+#include "cpu/isa/conv2d.h"
 #include "cpu/isa/vec.h"
 
 namespace {
@@ -22,6 +22,7 @@ CK_INLINE void store_lanes(float* p, vf v, int lanes) {
 
 template <int pixels>
 CK_INLINE void depthwise_vector(const DepthwiseLine& s, const float* x, float* y, int64_t c, int lanes) {
+    const bool relu = s.act.kind == ActivationKind::relu;
     vf acc[pixels];
     const vf start = s.bias ? load_lanes(s.bias + c, lanes) : vf{};
 #pragma GCC unroll 8
@@ -33,7 +34,7 @@ CK_INLINE void depthwise_vector(const DepthwiseLine& s, const float* x, float* y
         for (int i = 0; i < pixels; ++i) acc[i] = fma(load_lanes(from + i * s.x_pixel, lanes), w, acc[i]);
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < pixels; ++i) store_lanes(y + i * s.y_pixel + c, activate(s.act, acc[i]), lanes);
+    for (int i = 0; i < pixels; ++i) store_lanes(y + i * s.y_pixel + c, relu ? max0(acc[i]) : acc[i], lanes);
 }
 
 template <int pixels>
@@ -41,6 +42,8 @@ void depthwise_pixels(const DepthwiseLine& s, const float* x, float* y) {
     int64_t c = 0;
     for (; c + kWidth <= s.channels; c += kWidth) depthwise_vector<pixels>(s, x, y, c, kWidth);
     if (c < s.channels) depthwise_vector<pixels>(s, x, y, c, static_cast<int>(s.channels - c));
+    if (s.act.kind == ActivationKind::none || s.act.kind == ActivationKind::relu) return;
+    for (int i = 0; i < pixels; ++i) activate_row(s.act, s.channels, y + i * s.y_pixel);
 }
 
 void depthwise_line(const DepthwiseLine& s) {
