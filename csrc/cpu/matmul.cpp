@@ -27,12 +27,13 @@ struct Problem {
     bool finish() const { return bias || act.kind != ActivationKind::none; }
 };
 
-constexpr int64_t kBlockK = 320;           // a panel of 64 columns is 80 KiB, a tile of A 9 KiB
-constexpr int64_t kBlockM = 168;           // 168 x 320 floats of A = 210 KiB of a 1 MiB L2, beside the panel
+constexpr int64_t kBlockK = 192;           // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
+constexpr int64_t kBlockM = 168;           // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
 constexpr int64_t kGroupColumns = 256;     // least columns of a task: they pay for packing its block of A
 constexpr double kTaskFlops = 4e6;         // about 40 us
 constexpr int64_t kTasks = 64;             // enough for 16 threads
 constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
+constexpr int64_t kChunks = 16;            // most copies of c that a product cut along k adds up
 constexpr int64_t kThinRows = 32;          // up to here reading B once per 4 rows is faster than packing it
 constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
 constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c
@@ -45,8 +46,8 @@ struct Plan {
     int64_t block_m, blocks_m;       // rows of a task
     int64_t group, groups;           // columns of a task
     int64_t block_k, chunk, chunks;  // k of a packed block, of a task
-    bool pack_a;                     // else read in place
-    bool share_b;                    // packed once for all tasks, else by each task for itself
+    bool pack_a;
+    bool share_b;  // packed once for all tasks, else by each task for itself
 
     int64_t scratch_a() const { return pack_a ? block_m * block_k : 0; }
     int64_t scratch_b() const { return share_b ? 0 : group * block_k; }
@@ -67,7 +68,8 @@ Plan make_plan(const Problem& g) {
     plan.tile_columns = narrow ? kernel.narrow_columns : kernel.tile_columns;
     plan.padded_n = ceil_div(g.n, plan.tile_columns) * plan.tile_columns;
     plan.block_k = balanced(g.k, kBlockK, 8);
-    plan.pack_a = g.n > plan.tile_columns;
+    // Used by one panel, or its rows so short that a block is nearly dense: A is read in place.
+    plan.pack_a = g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK);
     const int64_t blocks_m = ceil_div(g.m, kBlockM), blocks_n = ceil_div(g.n, kGroupColumns);
     const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
     const int64_t tasks = static_cast<int64_t>(std::clamp(flops / kTaskFlops, 1.0, double{kTasks}));
@@ -75,7 +77,7 @@ Plan make_plan(const Problem& g) {
         const int64_t blocks_k = ceil_div(g.k, plan.block_k);
         plan.block_m = ceil_div(g.m, plan.tile_rows) * plan.tile_rows;
         plan.group = plan.padded_n;
-        plan.chunk = ceil_div(blocks_k, std::min(blocks_k, tasks)) * plan.block_k;
+        plan.chunk = ceil_div(blocks_k, std::min(kChunks, tasks)) * plan.block_k;
     } else {
         plan.block_m = balanced(g.m, kBlockM, plan.tile_rows);
         const int64_t columns = ceil_div(g.n, ceil_div(tasks, blocks_m));

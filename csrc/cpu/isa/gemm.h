@@ -22,13 +22,14 @@ CK_INLINE void transpose4(const float* src, int64_t row, float* dst, int64_t wid
 // One panel whose rows are contiguous in k: 4x4 transposes, a cache line of every row at a time. The last group of rows
 // overlaps the one before, so any count from 4 upwards has no tail.
 void pack_transposed(int64_t rows, int64_t k, const float* src, int64_t row, float* dst, int64_t width) {
-    constexpr int64_t kLine = 16;
+    constexpr int64_t kLine = 16, kAhead = 4 * kLine;  // rows are pages apart: the hardware does not look ahead
     for (int64_t p0 = 0; p0 < k; p0 += kLine) {
         const int64_t end = p0 + kLine < k ? p0 + kLine : k;
         for (int64_t group = 0; group < rows; group += 4) {
             const int64_t count = rows < 4 ? rows : 4, i = group + 4 <= rows ? group : rows - count;
             int64_t p = p0;
             if (count == 4) {
+                for (int64_t q = i; q < i + 4; ++q) __builtin_prefetch(src + q * row + p + kAhead);
                 for (; p + 4 <= end; p += 4) transpose4(src + i * row + p, row, dst + p * width + i, width);
             }
             for (; p < end; ++p)
