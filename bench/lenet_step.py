@@ -73,7 +73,9 @@ def verify(x: np.ndarray, labels: np.ndarray) -> float:
     for (name, ours), theirs in zip(model.named_parameters(), net.parameters()):
         expected = theirs.grad
         errors.append(float((to_torch(name, ours.grad.numpy()) - expected).norm() / expected.norm()))
-    if not max(errors) < 1e-4:
+    # Among 1.2 million pooling windows a few have two maxima within rounding of each other, and their gradient goes
+    # to one or the other: 3e-4 of the norm. Everything behind the pooling agrees to 1e-6.
+    if not (max(errors) < 1e-3 and max(errors[0], *errors[5:]) < 1e-5):
         raise SystemExit(f"convkit and torch disagree: relative errors {errors}")
     return max(errors)
 
