@@ -43,10 +43,11 @@ Cache& cache() {
     return *instance;
 }
 
-// Free blocks never hold more than was ever in use at once: a training step finds all its memory again, and a program
-// that sees many shapes does not pile them up. Largest first: fewest calls to get there.
+// Live and free blocks together never hold more than twice what was ever live at once: a training step finds all its
+// memory again, each size class at its own peak, and a program that sees many shapes does not pile them up. The largest
+// goes first: fewest calls to get there.
 void trim(Cache& c) {
-    const int64_t allowed = std::min(c.limit, std::max(kFloor, c.peak_live));
+    const int64_t allowed = std::min(c.limit, std::max(kFloor, 2 * c.peak_live - c.live));
     while (c.bytes > allowed) {
         auto largest = std::prev(c.free_blocks.end());
         std::free(largest->second.back());
