@@ -1,11 +1,124 @@
-// Drivers of the shape ops: every transpose, slice, concatenation and padding is one strided copy.
+// Driver of the shape ops: every transpose, slice, concatenation, padding and repetition is one strided copy.
+//
+// Axes are merged until two are left to the inner loops: the last one, along which the destination is usually
+// contiguous, and the one along which the source is. Their plane is cut into tiles, so that a transpose reads and
+// writes whole cache lines; where both sides are contiguous along the last axis a tile row is one memcpy.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/parallel.h"
 #include "cpu/backend.h"
-#include "cpu/reference/reference.h"
 
 namespace ck::cpu {
+namespace {
+
+constexpr int64_t kTaskBytes = 128 * 1024;  // of one side: 10 to 30 us
+
+// The same copy with neighbouring axes merged and axes of one element dropped; at least two axes.
+StridedCopy merged(const StridedCopy& s) {
+    StridedCopy m{};
+    m.itemsize = s.itemsize;
+    const auto append = [&m](int64_t size, int64_t src_stride, int64_t dst_stride) {
+        m.shape[m.ndim] = size;
+        m.src_stride[m.ndim] = src_stride;
+        m.dst_stride[m.ndim++] = dst_stride;
+    };
+    for (int d = 0; d < s.ndim; ++d) {
+        const int last = m.ndim - 1;
+        if (s.shape[d] == 1) continue;
+        if (last >= 0 && m.src_stride[last] == s.src_stride[d] * s.shape[d] &&
+            m.dst_stride[last] == s.dst_stride[d] * s.shape[d]) {
+            m.shape[last] *= s.shape[d];
+            m.src_stride[last] = s.src_stride[d];
+            m.dst_stride[last] = s.dst_stride[d];
+        } else {
+            append(s.shape[d], s.src_stride[d], s.dst_stride[d]);
+        }
+    }
+    if (m.ndim == 0) append(1, 1, 1);
+    if (m.ndim == 1) {  // one run: an axis of one element before it
+        append(m.shape[0], m.src_stride[0], m.dst_stride[0]);
+        m.shape[0] = 1;
+    }
+    // The source's contiguous axis next to the last: the order of the loops does not matter.
+    for (int d = 0; d < m.ndim - 2; ++d)
+        if (m.src_stride[d] == 1 && m.src_stride[m.ndim - 1] != 1) {
+            std::swap(m.shape[d], m.shape[m.ndim - 2]);
+            std::swap(m.src_stride[d], m.src_stride[m.ndim - 2]);
+            std::swap(m.dst_stride[d], m.dst_stride[m.ndim - 2]);
+        }
+    return m;
+}
+
+// Two axes of a copy.
+struct Plane {
+    int64_t rows, columns;
+    int64_t src_row, src_column, dst_row, dst_column;
+};
+
+template <class T>
+void copy_plane(const Plane& s, const T* src, T* dst) {
+    if (s.src_column == 1 && s.dst_column == 1) {
+        const size_t bytes = static_cast<size_t>(s.columns) * sizeof(T);
+        for (int64_t r = 0; r < s.rows; ++r) std::memcpy(dst + r * s.dst_row, src + r * s.src_row, bytes);
+        return;
+    }
+    constexpr int64_t kTile = 64 / sizeof(T);  // elements of a cache line
+    for (int64_t c = 0; c < s.columns; c += kTile) {
+        const int64_t stop = std::min(s.columns, c + kTile);
+        for (int64_t r = 0; r < s.rows; ++r) {
+            const T* from = src + r * s.src_row;
+            T* to = dst + r * s.dst_row;
+            if (s.dst_column == 1)
+                for (int64_t i = c; i < stop; ++i) to[i] = from[i * s.src_column];
+            else
+                for (int64_t i = c; i < stop; ++i) to[i * s.dst_column] = from[i * s.src_column];
+        }
+    }
+}
+
+template <class T>
+void copy(const StridedCopy& s, const T* src, T* dst) {
+    const int row = s.ndim - 2, column = s.ndim - 1;
+    constexpr int64_t kElements = kTaskBytes / sizeof(T);
+    const int64_t width = std::min(s.shape[column], kElements);  // of a task's plane
+    const int64_t height = std::min(s.shape[row], std::max<int64_t>(1, kElements / width));
+    const int64_t across = ceil_div(s.shape[column], width), down = ceil_div(s.shape[row], height);
+    int64_t planes = across * down;
+    for (int d = 0; d < row; ++d) planes *= s.shape[d];
+    const int64_t group = std::max<int64_t>(1, kElements / (width * height));
+    parallel_ranges(planes, group, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t c = i % across * width, r = i / across % down * height;
+            const T* from = src + r * s.src_stride[row] + c * s.src_stride[column];
+            T* to = dst + r * s.dst_stride[row] + c * s.dst_stride[column];
+            int64_t rest = i / across / down;
+            for (int d = row - 1; d >= 0; rest /= s.shape[d--]) {
+                from += rest % s.shape[d] * s.src_stride[d];
+                to += rest % s.shape[d] * s.dst_stride[d];
+            }
+            copy_plane<T>({std::min(height, s.shape[row] - r), std::min(width, s.shape[column] - c), s.src_stride[row],
+                           s.src_stride[column], s.dst_stride[row], s.dst_stride[column]},
+                          from, to);
+        }
+    });
+}
+
+}  // namespace
 
 void strided_copy(const StridedCopy& s, const void* src, void* dst) {
-    reference::strided_copy<float>(s, src, dst);
+    for (int d = 0; d < s.ndim; ++d)
+        if (s.shape[d] == 0) return;
+    const StridedCopy m = merged(s);
+    switch (s.itemsize) {
+        case 1:
+            return copy(m, static_cast<const uint8_t*>(src), static_cast<uint8_t*>(dst));
+        case 4:
+            return copy(m, static_cast<const uint32_t*>(src), static_cast<uint32_t*>(dst));
+        default:
+            return copy(m, static_cast<const uint64_t*>(src), static_cast<uint64_t*>(dst));
+    }
 }
 
 }  // namespace ck::cpu

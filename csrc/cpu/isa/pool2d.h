@@ -14,6 +14,7 @@ CK_INLINE vi load_offsets(AllLanes, const Index* p) {
 }
 template <class Index>
 CK_INLINE vi load_offsets(FirstLanes lanes, const Index* p) {
+    if constexpr (sizeof(Index) == 1) return load_bytes_n(p, lanes.n);
     vi v = {};
     for (int i = 0; i < lanes.n; ++i) v[i] = static_cast<int32_t>(p[i]);
     return v;
@@ -26,13 +27,27 @@ CK_INLINE void store_offsets(AllLanes, Index* p, vi v) {
 }
 template <class Index>
 CK_INLINE void store_offsets(FirstLanes lanes, Index* p, vi v) {
+    if constexpr (sizeof(Index) == 1) return store_bytes_n(p, v, lanes.n);
     for (int i = 0; i < lanes.n; ++i) p[i] = static_cast<Index>(v[i]);
 }
 
-// A running maximum: a NaN wins, the first stays; else the first maximum.
+// The first maximum of numbers, and a sum that is NaN if any of them is.
+struct NumberMaximum {
+    vf value, sum;
+    vi offset;
+    CK_INLINE NumberMaximum(vf v, int32_t at) : value(v), sum(v), offset(set1_int(at)) {}
+    CK_INLINE void consider(vf v, int32_t at) {
+        offset = select(v > value, set1_int(at), offset);
+        value = greater(v, value);
+        sum += v;
+    }
+};
+
+// The first NaN, else the first maximum.
 struct Maximum {
     vf value;
     vi offset;
+    CK_INLINE Maximum(vf v, int32_t at) : value(v), offset(set1_int(at)) {}
     CK_INLINE void consider(vf v, int32_t at) {
         const vi wins = ((v > value) | (v != v)) & (value == value);
         value = select(wins, v, value);
@@ -40,28 +55,40 @@ struct Maximum {
     }
 };
 
-// One output pixel. kR x kS windows that lie inside the image are unrolled; 0: any part of any window.
-template <int kR, int kS, class Index>
-CK_INLINE void max_pixel(const Pool2dShape& s, const float* x, TapRange rows, TapRange columns, float* y, Index* argmax,
-                         bool stream_y) {
+// Walks the taps of a window, of one vector of channels: kR x kS windows that lie inside the image are unrolled; 0: any
+// part of any window.
+template <class Best, int kR, int kS, class Lanes>
+CK_INLINE Best walk_window(const Pool2dShape& s, Lanes lanes, const float* corner, TapRange rows, TapRange columns) {
     const int64_t row = s.dilation_h * s.w * s.c, column = s.dilation_w * s.c;  // steps from tap to tap
-    for_vectors(s.c, [&](int64_t c, auto lanes) {
-        const float* corner = x + c;
-        Maximum best;
-        if constexpr (kR > 0) {
-            best = {lanes.load(corner), vi{}};
+    if constexpr (kR > 0) {
+        Best best(lanes.load(corner), 0);
 #pragma GCC unroll 16
-            for (int i = 1; i < kR * kS; ++i) best.consider(lanes.load(corner + i / kS * row + i % kS * column), i);
-        } else {
-            const int64_t first = rows.begin * s.s + columns.begin;
-            best = {lanes.load(corner + rows.begin * row + columns.begin * column),
-                    set1_int(static_cast<int32_t>(first))};
-            for (int64_t r = rows.begin; r < rows.end; ++r)
-                for (int64_t t = columns.begin; t < columns.end; ++t)
-                    best.consider(lanes.load(corner + r * row + t * column), static_cast<int32_t>(r * s.s + t));
+        for (int i = 1; i < kR * kS; ++i) best.consider(lanes.load(corner + i / kS * row + i % kS * column), i);
+        return best;
+    }
+    Best best(lanes.load(corner + rows.begin * row + columns.begin * column),
+              static_cast<int32_t>(rows.begin * s.s + columns.begin));
+    for (int64_t r = rows.begin; r < rows.end; ++r)
+        for (int64_t t = columns.begin + (r == rows.begin); t < columns.end; ++t)
+            best.consider(lanes.load(corner + r * row + t * column), static_cast<int32_t>(r * s.s + t));
+    return best;
+}
+
+// One output pixel. NaN (or infinities of both signs) are rare: the exact walk is left to them.
+template <int kR, int kS, class Index>
+CK_INLINE void max_pixel(const Pool2dShape& s, const float* corner, TapRange rows, TapRange columns, float* y,
+                         Index* argmax, bool stream_y) {
+    for_vectors(s.c, [&](int64_t c, auto lanes) {
+        const auto quick = walk_window<NumberMaximum, kR, kS>(s, lanes, corner + c, rows, columns);
+        vf value = quick.value;
+        vi offset = quick.offset;
+        if (__builtin_expect(any_nan(quick.sum), 0)) {
+            const auto exact = walk_window<Maximum, 0, 0>(s, lanes, corner + c, rows, columns);
+            value = exact.value;
+            offset = exact.offset;
         }
-        stream_y ? stream(y + c, best.value) : lanes.store(y + c, best.value);
-        if (argmax) store_offsets(lanes, argmax + c, best.offset);
+        stream_y ? stream(y + c, value) : lanes.store(y + c, value);
+        if (argmax) store_offsets(lanes, argmax + c, offset);
     });
 }
 
@@ -144,45 +171,55 @@ CK_INLINE void gather_row(const Pool2dShape& s, int64_t h, const float* dy, cons
     }
 }
 
-// For K x K windows of stride 2, K = 2 or 3: a block of 2 x 2 inputs belongs to one (K = 2) or to four windows
-// (K = 3), each loaded once for all four inputs. i numbers the blocks downwards from the start of the padding.
+// For K x K windows of stride 2, K = 2 or 3: the block (i,j) of 2 x 2 inputs, counted from the start of the padding,
+// lies in one window (K = 2) or in four (K = 3), each loaded once for all four inputs. kInside: all of them exist.
+template <int K, bool kInside>
+CK_INLINE void gather_block(const Pool2dShape& s, int64_t i, int64_t j, const float* dy, const uint8_t* argmax,
+                            float* dx, bool stream_dx) {
+    constexpr int kAlong = K - 1, kWindows = kAlong * kAlong;  // windows i and i-1 of an axis hold block i
+    int64_t window[kWindows], pixel[4];                        // offsets; negative: there is none
+    for (int k = 0; k < kWindows; ++k) {
+        const int64_t p = i - k / kAlong, q = j - k % kAlong;
+        window[k] = kInside || (p >= 0 && p < s.p && q >= 0 && q < s.q) ? (p * s.q + q) * s.c : -1;
+    }
+    for (int k = 0; k < 4; ++k) {
+        const int64_t h = 2 * i + k / 2 - s.pad_top, w = 2 * j + k % 2 - s.pad_left;
+        pixel[k] = kInside || (h >= 0 && h < s.h && w >= 0 && w < s.w) ? (h * s.w + w) * s.c : -1;
+    }
+    for_vectors(s.c, [&](int64_t c, auto lanes) {
+        vf gradient[kWindows];
+        vi tap[kWindows];
+#pragma GCC unroll 4
+        for (int k = 0; k < kWindows; ++k) {
+            const bool exists = kInside || window[k] >= 0;
+            gradient[k] = exists ? lanes.load(dy + window[k] + c) : vf{};
+            tap[k] = exists ? load_offsets(lanes, argmax + window[k] + c) : set1_int(-1);
+        }
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) {
+            vf sum = {};
+#pragma GCC unroll 4
+            for (int m = kWindows - 1; m >= 0; --m) {  // ascending windows, as gather_row
+                const int r = k / 2 + 2 * (m / kAlong), t = k % 2 + 2 * (m % kAlong);
+                if (r < K && t < K) sum += select(tap[m] == r * K + t, gradient[m], vf{});
+            }
+            if (!kInside && pixel[k] < 0) continue;
+            float* to = dx + pixel[k] + c;
+            stream_dx ? stream(to, sum) : lanes.store(to, sum);
+        }
+    });
+}
+
 template <int K>
 void gather_blocks(const Pool2dShape& s, int64_t i, const float* dy, const uint8_t* argmax, float* dx, bool stream_dx) {
-    constexpr int kWindows = K - 1;  // along each axis: windows i and i-1 hold block i
-    for (int64_t j = 0; 2 * j < s.w + s.pad_left; ++j) {
-        int64_t window[kWindows * kWindows], pixel[4];  // offsets; negative: there is none
-        for (int a = 0; a < kWindows; ++a)
-            for (int b = 0; b < kWindows; ++b) {
-                const bool exists = i - a >= 0 && i - a < s.p && j - b >= 0 && j - b < s.q;
-                window[a * kWindows + b] = exists ? ((i - a) * s.q + j - b) * s.c : -1;
-            }
-        for (int a = 0; a < 2; ++a)
-            for (int b = 0; b < 2; ++b) {
-                const int64_t h = 2 * i + a - s.pad_top, w = 2 * j + b - s.pad_left;
-                pixel[a * 2 + b] = h >= 0 && h < s.h && w >= 0 && w < s.w ? (h * s.w + w) * s.c : -1;
-            }
-        for_vectors(s.c, [&](int64_t c, auto lanes) {
-            vf gradient[kWindows * kWindows];
-            vi tap[kWindows * kWindows];
-#pragma GCC unroll 4
-            for (int k = 0; k < kWindows * kWindows; ++k) {
-                const bool exists = window[k] >= 0;
-                gradient[k] = exists ? lanes.load(dy + window[k] + c) : vf{};
-                tap[k] = exists ? load_offsets(lanes, argmax + window[k] + c) : set1_int(-1);
-            }
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k) {
-                vf sum = {};
-#pragma GCC unroll 4
-                for (int m = kWindows * kWindows - 1; m >= 0; --m) {  // ascending windows, as gather_row
-                    const int r = k / 2 + 2 * (m / kWindows), t = k % 2 + 2 * (m % kWindows);
-                    if (r < K && t < K) sum += select(tap[m] == r * K + t, gradient[m], vf{});
-                }
-                if (pixel[k] < 0) continue;
-                float* to = dx + pixel[k] + c;
-                stream_dx ? stream(to, sum) : lanes.store(to, sum);
-            }
-        });
+    const int64_t top = 2 * i - s.pad_top, blocks = ceil_div(s.w + s.pad_left, 2);
+    const bool row_inside = i >= K - 2 && i < s.p && top >= 0 && top + 1 < s.h;
+    for (int64_t j = 0; j < blocks; ++j) {
+        const int64_t left = 2 * j - s.pad_left;
+        if (row_inside && j >= K - 2 && j < s.q && left >= 0 && left + 1 < s.w)
+            gather_block<K, true>(s, i, j, dy, argmax, dx, stream_dx);
+        else
+            gather_block<K, false>(s, i, j, dy, argmax, dx, stream_dx);
     }
 }
 

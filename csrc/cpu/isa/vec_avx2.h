@@ -16,6 +16,12 @@ CK_INLINE vf fma(vf a, vf b, vf c) {
 CK_INLINE vf max0(vf v) {
     return (vf)_mm256_max_ps(_mm256_setzero_ps(), (__m256)v);
 }  // NaN stays: second operand
+CK_INLINE vf greater(vf a, vf b) {
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+}  // a > b ? a : b
+CK_INLINE bool any_nan(vf v) {
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q)) != 0;
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)_mm256_sqrt_ps((__m256)v);
 }
@@ -28,6 +34,15 @@ CK_INLINE vf load_n(const float* p, int n) {
 }
 CK_INLINE void store_n(float* p, vf v, int n) {
     _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
+}
+// As load_n and store_n, of bytes.
+CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
+    vi v = {};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+CK_INLINE void store_bytes_n(uint8_t* p, vi v, int n) {
+    for (int i = 0; i < n; ++i) p[i] = static_cast<uint8_t>(v[i]);
 }
 CK_INLINE void stream(float* p, vf v) {
     _mm256_stream_ps(p, (__m256)v);

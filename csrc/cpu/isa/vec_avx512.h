@@ -16,6 +16,12 @@ CK_INLINE vf fma(vf a, vf b, vf c) {
 CK_INLINE vf max0(vf v) {
     return (vf)_mm512_max_ps(_mm512_setzero_ps(), (__m512)v);
 }  // NaN stays: second operand
+CK_INLINE vf greater(vf a, vf b) {
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+}  // a > b ? a : b
+CK_INLINE bool any_nan(vf v) {
+    return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)_mm512_sqrt_ps((__m512)v);
 }
@@ -28,6 +34,13 @@ CK_INLINE vf load_n(const float* p, int n) {
 }
 CK_INLINE void store_n(float* p, vf v, int n) {
     _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
+}
+// As load_n and store_n, of bytes.
+CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
+    return (vi)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p));
+}
+CK_INLINE void store_bytes_n(uint8_t* p, vi v, int n) {
+    _mm512_mask_cvtepi32_storeu_epi8(p, first_lanes(n), (__m512i)v);
 }
 CK_INLINE void stream(float* p, vf v) {
     _mm512_stream_ps(p, (__m512)v);

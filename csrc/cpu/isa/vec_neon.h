@@ -16,6 +16,12 @@ CK_INLINE vf fma(vf a, vf b, vf c) {
 CK_INLINE vf max0(vf v) {
     return (vf)vmaxq_f32(vdupq_n_f32(0), (float32x4_t)v);
 }  // NaN stays
+CK_INLINE vf greater(vf a, vf b) {
+    return a > b ? a : b;
+}  // vmaxq would let a NaN win
+CK_INLINE bool any_nan(vf v) {
+    return vminvq_u32(vceqq_f32((float32x4_t)v, (float32x4_t)v)) == 0;
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)vsqrtq_f32((float32x4_t)v);
 }
@@ -27,6 +33,15 @@ CK_INLINE vf load_n(const float* p, int n) {
 }
 CK_INLINE void store_n(float* p, vf v, int n) {
     for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+// As load_n and store_n, of bytes.
+CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
+    vi v = {};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+CK_INLINE void store_bytes_n(uint8_t* p, vi v, int n) {
+    for (int i = 0; i < n; ++i) p[i] = static_cast<uint8_t>(v[i]);
 }
 CK_INLINE void stream(float* p, vf v) {
     vst1q_f32(p, (float32x4_t)v);

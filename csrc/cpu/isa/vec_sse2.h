@@ -16,6 +16,12 @@ CK_INLINE vf fma(vf a, vf b, vf c) {
 CK_INLINE vf max0(vf v) {
     return (vf)_mm_max_ps(_mm_setzero_ps(), (__m128)v);
 }  // NaN stays: second operand
+CK_INLINE vf greater(vf a, vf b) {
+    return (vf)_mm_max_ps((__m128)a, (__m128)b);
+}  // a > b ? a : b
+CK_INLINE bool any_nan(vf v) {
+    return _mm_movemask_ps(_mm_cmpunord_ps((__m128)v, (__m128)v)) != 0;
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)_mm_sqrt_ps((__m128)v);
 }
@@ -27,6 +33,15 @@ CK_INLINE vf load_n(const float* p, int n) {
 }
 CK_INLINE void store_n(float* p, vf v, int n) {
     for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+// As load_n and store_n, of bytes.
+CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
+    vi v = {};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+CK_INLINE void store_bytes_n(uint8_t* p, vi v, int n) {
+    for (int i = 0; i < n; ++i) p[i] = static_cast<uint8_t>(v[i]);
 }
 CK_INLINE void stream(float* p, vf v) {
     _mm_stream_ps(p, (__m128)v);
