@@ -6,6 +6,7 @@
 #include "cpu/backend.h"
 #include "cpu/column_blocks.h"
 #include "cpu/dispatch.h"
+#include "cpu/streaming.h"
 
 namespace ck::cpu {
 namespace {
@@ -88,13 +89,6 @@ void for_wide_rows(const ColumnBlocks& b, F&& fn) {
     if (b.tail) fn(b.rows * b.width, int64_t{1}, b.tail);
 }
 
-// Results that fill a last-level cache gain from bypassing it; small ones are read again by the next layer.
-bool worth_streaming(const ColumnBlocks& b, const float* y) {
-    constexpr int64_t kElements = 4 << 20;  // 16 MiB
-    return b.rows * b.width >= kElements && b.width % kernels().vector_width == 0 && b.tail == 0 &&
-           reinterpret_cast<uintptr_t>(y) % 64 == 0;
-}
-
 }  // namespace
 
 void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const float* x, float* mean, float* variance,
@@ -120,7 +114,7 @@ void batch_norm(const BatchNormShape& s, const float* x, const float* mean, cons
     if (s.rows == 0 || s.c == 0) return;
     const ColumnBlocks b(s.rows, s.c);
     const ColumnConstants k(s, b.width, mean, variance, weight, bias);
-    const bool stream = worth_streaming(b, y);
+    const bool stream = worth_streaming(y, s.rows * s.c, b.width);
     for_wide_rows(b, [&](int64_t at, int64_t rows, int64_t columns) {
         kernels().batch_norm.normalise(rows, b.width, columns, s.activation, x + at, k.mean, k.scale, k.bias,
                                        residual ? residual + at : nullptr, y + at, stream);
@@ -157,7 +151,7 @@ void batch_norm_gradient(const BatchNormShape& s, const float* x, const float* m
         }
         if (from_y) act = Activation{};
         const float* from = from_y ? g : dy;
-        const bool stream = worth_streaming(b, dx);
+        const bool stream = worth_streaming(dx, s.rows * s.c, b.width);
         for_wide_rows(b, [&](int64_t at, int64_t rows, int64_t columns) {
             kernels().batch_norm.gradient(rows, b.width, columns, act, x + at, k.mean, k.scale, k.bias, from + at,
                                           s.training ? slope : nullptr, s.training ? offset : nullptr, dx + at, stream);

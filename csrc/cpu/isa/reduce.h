@@ -13,15 +13,13 @@ CK_INLINE float lowest() {
 }
 // Where v replaces the best so far: a larger number, or the first NaN.
 CK_INLINE vi better(vf v, vf best) {
-    return ((v > best) | (v != v)) & (best == best);
+    return ~(v <= best) & (best == best);
 }
 
 float row_max(int64_t n, const float* x) {
-    vf best = set1(lowest());
-    for_vectors(n, [&](int64_t i, auto lanes) {
-        const vf v = lanes.keep(lanes.load(x + i), lowest());
-        best = select(better(v, best), v, best);
-    });
+    const vf best = fold_vectors(
+        n, set1(lowest()), [&](int64_t i, auto lanes) { return lanes.keep(lanes.load(x + i), lowest()); },
+        [](vf a, vf b) { return select(better(b, a), b, a); });
     float top = best[0];
     for (int i = 1; i < kWidth; ++i)
         if (top == top && (best[i] > top || best[i] != best[i])) top = best[i];

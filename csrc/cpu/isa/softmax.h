@@ -7,12 +7,10 @@ namespace {
 
 // The largest number of a row; a NaN comes back through the exponentials.
 CK_INLINE float row_top(int64_t n, const float* x) {
-    vf best = set1(-__builtin_inff());
-    for_vectors(n, [&](int64_t i, auto lanes) {
-        const vf v = lanes.keep(lanes.load(x + i), -__builtin_inff());
-        best = select(v > best, v, best);
-    });
-    return max_lanes(best);
+    return max_lanes(fold_vectors(
+        n, set1(-__builtin_inff()),
+        [&](int64_t i, auto lanes) { return lanes.keep(lanes.load(x + i), -__builtin_inff()); },
+        [](vf a, vf b) { return select(b > a, b, a); }));
 }
 
 // The sum of exp(x - top), each also to y unless null.

@@ -100,22 +100,30 @@ CK_INLINE void for_vectors(int64_t n, Body body) {
     if (i < n) body(i, FirstLanes{static_cast<int>(n - i)});
 }
 
+// Folds value(i, lanes) over the vectors that cover [0,n) into one vector, in four chains to hide the latency;
+// combine(a, b) must not depend on the order, and lanes past the end must not matter.
+template <class Value, class Combine>
+CK_INLINE vf fold_vectors(int64_t n, vf start, Value value, Combine combine) {
+    constexpr int kChains = 4;
+    vf fold[kChains] = {start, start, start, start};
+    int64_t i = 0;
+    for (; i + kChains * kWidth <= n; i += kChains * kWidth)
+#pragma GCC unroll 4
+        for (int c = 0; c < kChains; ++c) fold[c] = combine(fold[c], value(i + c * kWidth, AllLanes{}));
+    for_vectors(n - i, [&](int64_t j, auto lanes) { fold[0] = combine(fold[0], value(i + j, lanes)); });
+    return combine(combine(fold[0], fold[1]), combine(fold[2], fold[3]));
+}
+
 // The sum of value(i, lanes) over the vectors that cover [0,n); lanes past the end must be 0. Chains of at most 32
 // float additions, in double beyond.
 template <class Value>
 CK_INLINE double sum_vectors(int64_t n, Value value) {
-    constexpr int kChains = 4;
-    constexpr int64_t kStep = kChains * kWidth, kBlock = 32 * kStep;
+    constexpr int64_t kBlock = 32 * 4 * kWidth;
     double total = 0;
     for (int64_t begin = 0; begin < n; begin += kBlock) {
-        const int64_t end = n - begin < kBlock ? n : begin + kBlock;
-        vf sum[kChains] = {};
-        int64_t i = begin;
-        for (; i + kStep <= end; i += kStep)
-#pragma GCC unroll 4
-            for (int c = 0; c < kChains; ++c) sum[c] += value(i + c * kWidth, AllLanes{});
-        for_vectors(end - i, [&](int64_t j, auto lanes) { sum[0] += value(i + j, lanes); });
-        total += sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+        total += sum_lanes(fold_vectors(
+            n - begin < kBlock ? n - begin : kBlock, vf{},
+            [&](int64_t i, auto lanes) { return value(begin + i, lanes); }, [](vf a, vf b) { return a + b; }));
     }
     return total;
 }
