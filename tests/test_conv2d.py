@@ -34,6 +34,14 @@ def test_small_problems(name, each_isa):
         "n13c8h7o16k3p1",  # more images than rows of a tile
         "n1c4h6o8k1x31p0,15",
         "n1c5h70x5o9k31x1s3p15,0",
+        "n1c5h9o85k3p1g5",  # 17 filters a channel
+        "n1c130h7o260k3s2p1g130",
+        "n1c33h17o33k3d3p3g33",
+        "n1c400h3o3k1",
+        "n1c1h100o1k3",
+        "n1c2h64o2k15p7",
+        "n200c1h3o2k2",
+        "n1c64h31o96k1p2",
     ],
 )
 def test_blocks_and_splits(text, each_isa):

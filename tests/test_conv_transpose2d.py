@@ -16,6 +16,22 @@ def test_small_problems(name, each_isa):
     check(problem_case(PROBLEMS[name]))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n1c64h9o33k2s2",
+        "n1c128h5o64k4s2p1",
+        "n1c32h9o32k3s2p1e1g32",
+        "n1c16h9o48k3p1g16",
+        "n2c3h17o65k5s3p2e2",
+        "n1c8h1o8k7",
+    ],
+)
+def test_blocks_and_splits(text, each_isa):
+    """Sizes beyond one cache block, one task or one panel."""
+    check(problem_case(parse(f"convt:{text}")), dtypes=(np.float32,))
+
+
 def test_values_of_a_known_scatter():
     """k=3 s=2: every pixel stamps its filter, two apart; the stamps overlap in one row and column."""
     x = np.array([[1, 2], [3, 4]], np.float32).reshape(1, 2, 2, 1)

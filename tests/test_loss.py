@@ -69,6 +69,18 @@ def test_smooth_l1_joins_at_beta():
     np.testing.assert_allclose(losses, [0, 0.0625, 0.25, 1.75], rtol=1e-6)
 
 
+def test_losses_of_nothing():
+    """As torch: a sum of nothing is 0, a mean of nothing NaN."""
+    logits, labels = ck.zeros((0, 3), requires_grad=True), np.zeros(0, np.int64)
+    assert ck.cross_entropy(logits, labels, reduction="none").shape == (0,)
+    assert np.isnan(ck.cross_entropy(logits, labels).item())
+    loss = ck.cross_entropy(logits, labels, reduction="sum")
+    assert loss.item() == 0
+    loss.backward()
+    assert logits.grad.shape == (0, 3)
+    assert ck.mse_loss(np.zeros(0, np.float32), np.zeros(0, np.float32), reduction="sum").item() == 0
+
+
 def test_nan_reaches_the_loss():
     assert np.isnan(ck.cross_entropy(np.array([[np.nan, 0]], np.float32), [1]).item())
     assert np.isnan(ck.mse_loss(np.array([np.nan], np.float32), np.zeros(1, np.float32)).item())
