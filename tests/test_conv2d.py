@@ -136,6 +136,30 @@ def test_nan_and_infinity_reach_exactly_their_windows(each_isa):
     check(make_case("conv2d", arguments={"padding": 1}, x=x, w=w))
 
 
+def test_filters_overwritten_in_place_are_seen():
+    """By copy_ and through shared memory: no packed copy may outlive its filters."""
+    rng = np.random.default_rng(0)
+    x, array = distinct(rng, (1, 7, 7, 5)), distinct(rng, (9, 3, 3, 5))
+    w, shared = ck.tensor(array), ck.from_numpy(array, copy=False)
+    before = ck.conv2d(x, w).numpy()
+    np.testing.assert_array_equal(ck.conv2d(x, shared).numpy(), before)
+    w.copy_(2 * array)
+    array *= 4
+    np.testing.assert_array_equal(ck.conv2d(x, w).numpy(), 2 * before)
+    np.testing.assert_array_equal(ck.conv2d(x, shared).numpy(), 4 * before)
+
+
+def test_a_retained_graph_adds_the_same_gradient_again():
+    case = problem_case(parse("conv:n2c5h6o7k3p1"), activation="tanh")
+    x, w = (ck.tensor(case.arrays[name], requires_grad=True) for name in ("x", "w"))
+    loss = ck.conv2d(x, w, padding=1, activation="tanh").sum()
+    loss.backward(retain_graph=True)
+    once = x.grad.numpy().copy(), w.grad.numpy().copy()
+    loss.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * once[0])
+    np.testing.assert_array_equal(w.grad.numpy(), 2 * once[1])
+
+
 def test_empty_batch_has_zero_weight_gradients():
     w = ck.ones((4, 3, 3, 2), requires_grad=True)
     y = ck.conv2d(ck.zeros((0, 5, 5, 2)), w, padding=1)

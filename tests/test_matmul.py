@@ -106,6 +106,18 @@ def test_gradients_are_bitwise_stable(m, n, k, threads):
     assert_bitwise_stable(make_case("linear", arguments={"activation": "relu"}, **arrays), threads)
 
 
+def test_weights_overwritten_in_place_are_seen():
+    rng = np.random.default_rng(8)
+    x, array = distinct(rng, (17, 33)), distinct(rng, (19, 33))
+    w, shared = ck.tensor(array), ck.from_numpy(array, copy=False)
+    before = ck.linear(x, w).numpy()
+    np.testing.assert_array_equal(ck.linear(x, shared), before)
+    w.copy_(2 * array)
+    array *= 4
+    np.testing.assert_array_equal(ck.linear(x, w), 2 * before)
+    np.testing.assert_array_equal(ck.linear(x, shared), 4 * before)
+
+
 def test_transposed_and_strided_operands():
     rng = np.random.default_rng(6)
     a, b = distinct(rng, (7, 12)), distinct(rng, (7, 9))
