@@ -16,10 +16,9 @@ CK_INLINE vl alternate(uint64_t even, uint64_t odd) {
 
 // The words of kStates vectors of counters; several at once hide the latency of the products.
 template <int kStates>
-CK_INLINE void philox(uint64_t seed, vl (&state)[kStates]) {
+CK_INLINE void philox(vu key, vl (&state)[kStates]) {
     const vu multiplier = (vu)alternate(0xD2511F53, 0xCD9E8D57);
     const vu increment = (vu)alternate(0x9E3779B9, 0xBB67AE85);
-    vu key = (vu)alternate(seed & 0xffffffff, seed >> 32);
     for (int round = 0; round < 10; ++round, key += increment) {
 #pragma GCC unroll 4
         for (int s = 0; s < kStates; ++s) {
@@ -32,14 +31,19 @@ CK_INLINE void philox(uint64_t seed, vl (&state)[kStates]) {
 void dropout(int64_t n, uint64_t seed, uint64_t counter, int32_t threshold, float scale, const float* x, float* y) {
     constexpr int kStates = 4;
     constexpr int64_t kStep = kStates * kWidth;
-    vl first = {};
-    for (int i = 0; i < kWidth / 2; i += 2) first[i] = static_cast<uint64_t>(i / 2);
+    const vu key = (vu)alternate(seed & 0xffffffff, seed >> 32);
+    vl next[kStates];
+    for (int s = 0; s < kStates; ++s) {
+        next[s] = alternate(counter + static_cast<uint64_t>(s * kWidth / 4), 0);
+        for (int i = 0; i < kWidth / 2; i += 2) next[s][i] += static_cast<uint64_t>(i / 2);
+    }
     for (int64_t begin = 0; begin < n; begin += kStep) {
         vl state[kStates];
         for (int s = 0; s < kStates; ++s) {
-            state[s] = first + alternate(counter + static_cast<uint64_t>((begin + s * kWidth) / 4), 0);
+            state[s] = next[s];
+            next[s] += alternate(kStep / 4, 0);
         }
-        philox(seed, state);
+        philox(key, state);
         const int64_t left = n - begin < kStep ? n - begin : kStep;
         for_vectors(left, [&](int64_t i, auto lanes) {
             const vi word = (vi)((vu)state[i / kWidth] >> 8);
