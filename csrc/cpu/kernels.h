@@ -155,7 +155,7 @@ struct ResampleBand {
 struct ResizeKernels {
     // One output row [Q,C] from x [H,W,C]; only `channels` of the C, those that x and y point to.
     void (*resample_row)(const ResampleBand& row, int64_t q, const ResampleBand* columns /*[Q]*/, int64_t w, int64_t c,
-                         int64_t channels, const float* x, float* y);
+                         int64_t channels, const float* x, float* y, bool stream);
 };
 
 // cpu/isa/reduce.h. A NaN wins every maximum; argmax gives the first. Column kernels take blocks [rows,columns] of rows

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "cpu/dispatch.h"
+#include "cpu/streaming.h"
 
 namespace ck::cpu {
 
@@ -34,12 +34,13 @@ void resample(int64_t n, int64_t h, int64_t w, int64_t c, const ResampleAxis& ro
     const int64_t inputs = (static_cast<int64_t>(rows.weights.size()) / p + 1) *
                            static_cast<int64_t>(columns.weights.size());  // of a row, per channel
     const int64_t group = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, (inputs + q) * piece));
+    const bool stream = worth_streaming(y, n * p * q * c, c);
     parallel_for(ceil_div(n * p, group) * pieces, [&](int64_t task, int64_t) {
         const int64_t first = task / pieces * group, last = std::min(n * p, first + group);
         const int64_t begin = task % pieces * piece, channels = std::min(piece, c - begin);
         for (int64_t i = first; i < last; ++i)
             kernels().resize.resample_row(rows.bands[i % p], q, columns.bands.data(), w, c, channels,
-                                          x + i / p * h * w * c + begin, y + i * q * c + begin);
+                                          x + i / p * h * w * c + begin, y + i * q * c + begin, stream);
     });
 }
 

@@ -64,7 +64,7 @@ void copy_plane(const Plane& s, const T* src, T* dst) {
         for (int64_t r = 0; r < s.rows; ++r) std::memcpy(dst + r * s.dst_row, src + r * s.src_row, bytes);
         return;
     }
-    constexpr int64_t kTile = 64 / sizeof(T);  // elements of a cache line
+    constexpr int64_t kTile = 256 / sizeof(T);  // four cache lines, so that a page serves four lines a visit
     for (int64_t c = 0; c < s.columns; c += kTile) {
         const int64_t stop = std::min(s.columns, c + kTile);
         for (int64_t r = 0; r < s.rows; ++r) {

@@ -7,6 +7,7 @@ namespace {
 // A vector of window offsets, stored in 1, 2 or 4 bytes each.
 template <class Index>
 CK_INLINE vi load_offsets(AllLanes, const Index* p) {
+    if constexpr (sizeof(Index) == 1) return load_bytes(p);
     typedef Index Stored __attribute__((vector_size(kWidth * sizeof(Index))));
     Stored v;
     memcpy(&v, p, sizeof v);
@@ -21,6 +22,7 @@ CK_INLINE vi load_offsets(FirstLanes lanes, const Index* p) {
 }
 template <class Index>
 CK_INLINE void store_offsets(AllLanes, Index* p, vi v) {
+    if constexpr (sizeof(Index) == 1) return store_bytes(p, v);
     typedef Index Stored __attribute__((vector_size(kWidth * sizeof(Index))));
     const Stored narrow = __builtin_convertvector(v, Stored);
     memcpy(p, &narrow, sizeof narrow);

@@ -1,6 +1,6 @@
 // The vector verbs the kernels are written in. `vf` holds kWidth floats, `vi` as many int32; both are GCC/Clang vector
 // types, so + - * / & | and comparisons (giving a vi mask of 0 / -1) are the compiler's. What the language does not
-// have comes from vec_<isa>.h: fma, max0, load_n, store_n, stream, sqrt.
+// have comes from vec_<isa>.h: fma, max0, greater, any_nan, sqrt, stream, load_n, store_n, the same of bytes.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -35,6 +35,15 @@ CK_INLINE vf load_n(const float* p, int n) {
 CK_INLINE void store_n(float* p, vf v, int n) {
     _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
 }
+// kWidth bytes (0 to 255) as integers; the compiler's own conversion goes lane by lane.
+CK_INLINE vi load_bytes(const uint8_t* p) {
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
+}
+CK_INLINE void store_bytes(uint8_t* p, vi v) {
+    const __m256i w = (__m256i)v;
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
+    _mm_storel_epi64((__m128i*)p, _mm_packus_epi16(words, words));
+}
 // As load_n and store_n, of bytes.
 CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
     vi v = {};

@@ -35,6 +35,13 @@ CK_INLINE vf load_n(const float* p, int n) {
 CK_INLINE void store_n(float* p, vf v, int n) {
     _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
 }
+// kWidth bytes (0 to 255) as integers; the compiler's own conversion goes lane by lane.
+CK_INLINE vi load_bytes(const uint8_t* p) {
+    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+CK_INLINE void store_bytes(uint8_t* p, vi v) {
+    _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8((__m512i)v));
+}
 // As load_n and store_n, of bytes.
 CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
     return (vi)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p));

@@ -34,6 +34,17 @@ CK_INLINE vf load_n(const float* p, int n) {
 CK_INLINE void store_n(float* p, vf v, int n) {
     for (int i = 0; i < n; ++i) p[i] = v[i];
 }
+// kWidth bytes (0 to 255) as integers.
+CK_INLINE vi load_bytes(const uint8_t* p) {
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(word))));
+}
+CK_INLINE void store_bytes(uint8_t* p, vi v) {
+    const uint16x4_t words = vmovn_u32((uint32x4_t)v);
+    const uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words))), 0);
+    memcpy(p, &bytes, sizeof bytes);
+}
 // As load_n and store_n, of bytes.
 CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
     vi v = {};

@@ -34,6 +34,18 @@ CK_INLINE vf load_n(const float* p, int n) {
 CK_INLINE void store_n(float* p, vf v, int n) {
     for (int i = 0; i < n; ++i) p[i] = v[i];
 }
+// kWidth bytes (0 to 255) as integers; the compiler's own conversion goes lane by lane.
+CK_INLINE vi load_bytes(const uint8_t* p) {
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    const __m128i zero = _mm_setzero_si128();
+    return (vi)_mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(word), zero), zero);
+}
+CK_INLINE void store_bytes(uint8_t* p, vi v) {
+    const __m128i words = _mm_packs_epi32((__m128i)v, (__m128i)v);
+    const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(p, &bytes, sizeof bytes);
+}
 // As load_n and store_n, of bytes.
 CK_INLINE vi load_bytes_n(const uint8_t* p, int n) {
     vi v = {};
