@@ -13,7 +13,7 @@ namespace ck::cpu {
 namespace {
 
 constexpr int64_t kBlockPixels = 512;         // of dy 128 KiB a panel of 64
-constexpr int64_t kBufferFloats = 32 * 1024;  // 128 KiB of input rows beside it in a 1 MiB L2
+constexpr int64_t kBufferFloats = 96 * 1024;  // 384 KiB of input rows beside it in a 1 MiB L2
 constexpr int64_t kTaskMacs = 1'000'000;      // about 20 us
 constexpr int64_t kTasks = 64;                // enough for 16 threads
 constexpr int64_t kPartPixels = 512;          // a partial sum is written and read once: 1/256 of its additions
