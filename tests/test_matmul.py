@@ -15,7 +15,7 @@ EPS = np.finfo(np.float32).eps
 # Around the register tiles (6, 7, 8, 14 rows; 4 to 64 columns), thin operands, several blocks of k, a split of k.
 SIZES = list(itertools.product((1, 2, 5, 7, 15), (1, 3, 17, 33, 65), (0, 1, 3, 19)))
 SIZES += [(300, 70, 700), (128, 128, 2000), (170, 300, 330), (9, 600, 400), (1, 300, 3000), (200, 1, 1000), (3, 3, 999)]
-SIZES += [(1, 17000, 40), (40, 600, 9), (345, 20, 50)]
+SIZES += [(40, 9, 3000), (2, 3, 70000), (1, 17000, 40), (40, 600, 9), (345, 20, 50)]
 
 
 def core(array):

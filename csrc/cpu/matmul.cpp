@@ -34,9 +34,10 @@ constexpr double kTaskFlops = 4e6;         // about 40 us
 constexpr int64_t kTasks = 64;             // enough for 16 threads
 constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
 constexpr int64_t kChunks = 16;            // most copies of c that a product cut along k adds up
-constexpr int64_t kThinRows = 32;          // up to here reading B once per 4 rows is faster than packing it
+constexpr int64_t kThinRows = 64;          // up to here reading B once per 4 rows beats packing it
 constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
 constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c
+constexpr int64_t kThinA = 64 * 1024;      // elements of A that dot products go through again and again: 256 KiB
 constexpr int64_t kThinGrain = 64 * 1024;  // elements of B a task of dot products reads: 256 KiB
 
 // How a problem is cut; by its shape alone.
@@ -179,17 +180,23 @@ void multiply(const Problem& g) {
     if (plan.chunks > 1) add_chunks(g, plan.chunks, parts.data());
 }
 
-// Few rows of A against rows of B contiguous in k.
+// Few rows of A against rows of B, both contiguous in k: dot products of what lies in memory. A task is a range of rows
+// of B and a chunk of k that keeps A in the L2.
 void multiply_dots(const Problem& g) {
-    const int64_t grain = ceil_div(ceil_div(kThinGrain, g.k), 4) * 4;
+    const int64_t chunk = balanced(g.k, kThinA / g.m, 64), chunks = ceil_div(g.k, chunk);
+    const int64_t n = ceil_div(ceil_div(kThinGrain, chunk), 4) * 4, groups = ceil_div(g.n, n);
     const int64_t rows = balanced(g.m, kernels().gemm.dot_rows, 1);
-    parallel_ranges(g.n, grain, [&](int64_t j, int64_t end) {
+    Scratch<float> parts(chunks > 1 ? chunks * g.m * g.n : 0);
+    parallel_for(chunks * groups, [&](int64_t task, int64_t) {
+        const int64_t q = task / groups, p = q * chunk, j = task % groups * n, columns = std::min(n, g.n - j);
+        float* c = (chunks > 1 ? parts.data() + q * g.m * g.n : g.c) + j;
         for (int64_t i = 0; i < g.m; i += rows) {
-            kernels().gemm.dots(std::min(rows, g.m - i), end - j, g.k, g.a.data + i * g.a.row, g.a.row,
-                                g.b.data + j * g.b.row, g.b.row, g.c + i * g.n + j, g.n);
+            kernels().gemm.dots(std::min(rows, g.m - i), columns, std::min(chunk, g.k - p), g.a.data + i * g.a.row + p,
+                                g.a.row, g.b.data + j * g.b.row + p, g.b.row, c + i * g.n, g.n);
         }
-        finish(g, g.m, end - j, j, g.c + j);
+        if (chunks == 1) finish(g, g.m, columns, j, c);
     });
+    if (chunks > 1) add_chunks(g, chunks, parts.data());
 }
 
 // One row of A against rows of B contiguous in n: chunks of long rows, so that memory is read from end to end.
@@ -221,7 +228,8 @@ void gemm(const GemmShape& s, const float* a, const float* b, const float* bias,
         std::swap(g.m, g.n);
         std::swap(g.a, g.b);
     }
-    if (g.k > 0 && g.m <= kThinRows && g.a.step == 1 && g.b.step == 1) return multiply_dots(g);
+    const bool dots = g.m <= kThinRows && g.k >= 4 * (g.m - 1) && g.a.step == 1 && g.b.step == 1;
+    if (g.k > 0 && dots) return multiply_dots(g);
     if (g.k > 0 && g.m == 1) return multiply_row(g);
     multiply(g);
 }

@@ -184,6 +184,20 @@ CK_INLINE void dot_step(Lanes lanes, const float* a, int64_t a_row, const float*
     }
 }
 
+// The sums of the lanes of four vectors.
+CK_INLINE vf4 sum_lanes4(const vf (&v)[4]) {
+    float lanes[4 * kWidth], sums[16];
+    for (int q = 0; q < 4; ++q) {
+        store(lanes + q * kWidth, v[q]);
+        vf4 part = load4(lanes + q * kWidth);
+        for (int i = 4; i < kWidth; i += 4) part += load4(lanes + q * kWidth + i);
+        store4(sums + 4 * q, part);
+    }
+    float columns[16];
+    transpose4(sums, 4, columns, 4);
+    return (load4(columns) + load4(columns + 4)) + (load4(columns + 8) + load4(columns + 12));
+}
+
 template <int rows>
 void dot_rows(int64_t n, int64_t k, const float* a, int64_t a_row, const float* b, int64_t b_row, float* c,
               int64_t c_row) {
@@ -203,8 +217,10 @@ void dot_rows(int64_t n, int64_t k, const float* a, int64_t a_row, const float* 
             for (int i = 0; i < rows; ++i)
                 for (int q = 0; q < kDotColumns; ++q) total[i][q] = total[i][q] + acc[i][q];
         }
-        for (int i = 0; i < rows; ++i)
-            for (int q = 0; q < kDotColumns && j + q < n; ++q) c[i * c_row + j + q] = sum_lanes(total[i][q]);
+        for (int i = 0; i < rows; ++i) {
+            const vf4 sums = sum_lanes4(total[i]);
+            for (int q = 0; q < kDotColumns && j + q < n; ++q) c[i * c_row + j + q] = sums[q];
+        }
     }
 }
 
