@@ -115,7 +115,7 @@ def conv_transpose2d(rng, count):
         g = c if d["groups"] == "depthwise" else d["groups"]
         c, o = (-(-size // g) * g for size in (c, o))
         extra = tuple(min(e, max(s, t) - 1) for e, s, t in zip(pair(d["output_padding"]), stride, dilation))
-        crop = [sum(p) if isinstance(p, tuple) else 2 * p for p in (pair_or(d["padding"]))]
+        crop = [sum(pair(p)) for p in pair_or(d["padding"])]
         for axis in (0, 1):  # one more than the crop must remain
             extent = dilation[axis] * (kernel[axis] - 1) + 1 + extra[axis] - crop[axis]
             hw[axis] = max(hw[axis], -((extent - 1) // stride[axis]) + 1)
@@ -130,30 +130,43 @@ def pair_or(padding):
     return padding if isinstance(padding, tuple) else (padding, padding)
 
 
-def clipped_padding(padding, kernel, dilation):
-    """Pads as large as asked, but no larger than half the window per side."""
+def fitted(padding, kernel, dilation, shrink):
+    """Padding is at most half the window: shrinks the padding or grows the kernel -> (padding, kernel)."""
     if isinstance(padding, str):
-        return padding
-    limit = [(d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)]
-    pads = pair_or(padding)
-    if isinstance(pads[0], tuple):
-        return tuple(tuple(min(p, m) for p in side) for side, m in zip(pads, limit))
-    clipped = tuple(min(p, m) for p, m in zip(pads, limit))
-    return clipped[0] if isinstance(padding, int) and clipped[0] == clipped[1] else clipped
+        return padding, kernel
+    sides = [pair(p) for p in pair_or(padding)]
+    if not shrink:
+        kernel = tuple(max(k, -(-(2 * max(p) - 1) // d) + 1) for k, d, p in zip(kernel, dilation, sides))
+        return padding, kernel
+    limits = [(d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)]
+    sides = tuple(tuple(min(p, limit) for p in side) for side, limit in zip(sides, limits))
+    if isinstance(padding, int) and len({p for side in sides for p in side}) == 1:
+        return sides[0][0], kernel
+    return (sides if isinstance(pair_or(padding)[0], tuple) else tuple(side[0] for side in sides)), kernel
+
+
+def padding_form(padding):
+    return ("pair" if isinstance(padding[0], int) else "sides") if isinstance(padding, tuple) else padding
 
 
 def pooling(rng, count, dilations, **extra):
     for d in plan(
         rng, count, n=BATCHES, role=("c", "q", "h"), size=ODD_SIZES, kernel_size=(2, 3, 4, 5, (1, 3), (3, 2), 1),
-        stride=(None, *STRIDES), padding=PADDINGS, dilation=dilations, ceil_mode=(False, True), **extra,
+        stride=(None, *STRIDES), padding=PADDINGS, dilation=dilations, ceil_mode=(False, True), shrink=(True, False),
+        **extra,
     ):  # fmt: skip
-        kernel, dilation = pair(d["kernel_size"]), pair(d["dilation"])
-        padding = clipped_padding(d["padding"], kernel, dilation)
+        dilation, drawn = pair(d["dilation"]), pair(d["kernel_size"])
+        padding, kernel = fitted(d["padding"], drawn, dilation, d["shrink"])
+        kernel_size = d["kernel_size"] if kernel == drawn else kernel
         stride = kernel if d["stride"] is None else d["stride"]
         h, w, c = (d["size"] if d["role"] == letter else small(rng) for letter in "hqc")
         hw = grown(kernel, stride, padding, dilation, (h, w), d["ceil_mode"])
-        arguments = {k: d[k] for k in ("kernel_size", "stride", "ceil_mode", *extra)} | {"padding": padding}
-        yield {"x": distinct(rng, (d["n"], *hw, c))}, arguments, d
+        arguments = {k: d[k] for k in ("stride", "ceil_mode", *extra)}
+        arguments |= {"kernel_size": kernel_size, "padding": padding}
+        drawn = d | {"padding": padding_form(padding)}
+        if kernel_size != d["kernel_size"]:
+            del drawn["kernel_size"]
+        yield {"x": distinct(rng, (d["n"], *hw, c))}, arguments, drawn
 
 
 def max_pool2d(rng, count):
@@ -241,7 +254,7 @@ SHAPES = ((), (1,), (7,), (3, 5), (0, 4), (2, 3, 17), (1, 5, 1, 9), (2, 2, 3, 33
 
 
 def pointwise(rng, count, low=-2.0, high=2.0, shapes=SHAPES, **options):
-    """Odd lengths half of the time, else a small shape of any rank."""
+    """Shapes of any rank; where scalars are among them, odd lengths half of the time."""
     for i, d in enumerate(plan(rng, count, shape=shapes, size=ODD_SIZES, **options)):
         shape = d["shape"] if i % 2 or shapes[0] != () else (d["size"],)
         yield {"x": distinct(rng, shape, low, high)}, {k: d[k] for k in options}, d
@@ -378,7 +391,7 @@ def index(rng, count):
 
 
 COUNTS = {
-    conv2d: 600, conv_transpose2d: 300, max_pool2d: 300, avg_pool2d: 300, max_unpool2d: 120, adaptive_avg_pool2d: 150,
+    conv2d: 600, conv_transpose2d: 300, max_pool2d: 600, avg_pool2d: 600, max_unpool2d: 120, adaptive_avg_pool2d: 150,
     matmul: 240, linear: 180, batch_norm: 210, ("relu", pointwise): 40, relu6: 40, leaky_relu: 90, ("tanh", wide): 60,
     ("sigmoid", wide): 60, softmax: 60, ("log_softmax", softmax): 60, dropout: 120, binary: 180, unary: 180, power: 120,
     reduce: 180, cross_entropy: 180, ("mse_loss", elementwise_loss): 90, smooth_l1_loss: 90,

@@ -41,8 +41,9 @@ def dropout(x, mask, *, p, training):
 
 
 FUNCTIONS |= {"max_pool2d": max_pool2d, "dropout": dropout}
-# Ops that copy or select: no rounding at all, forward or (first set) backward.
+# Ops that copy or select: no rounding at all, forward or backward.
 MOVES = {"max_unpool2d", "concatenate", "pad", "flatten", "reshape", "transpose", "index", "relu", "relu6"}
+# The library's defaults, which the hand-written cases spell out.
 DEFAULTS = {
     "conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "activation": None},
     "conv_transpose2d": {
@@ -53,7 +54,7 @@ DEFAULTS = {
     "linear": {"activation": None},
     "batch_norm": {"momentum": 0.1, "eps": 1e-5, "activation": None},
     "cross_entropy": {"label_smoothing": 0.0, "reduction": "mean"},
-}  # fmt: skip  # the library's, which the hand-written cases spell out
+}  # fmt: skip
 
 
 @dataclass
