@@ -1,4 +1,4 @@
-"""The one helper that checks an op: `check(case)` compares values, every gradient, shapes and dtypes.
+"""How every test checks an op: `check(case)` compares values, every gradient, shapes and dtypes.
 
 The float64 run (plain reference loops) is held against the numpy oracle, the float32 run (the kernels of the active
 ISA) against the float64 run, both within the derived tolerance c * eps * sum|a||b| of op_table.
