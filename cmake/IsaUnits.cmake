@@ -21,7 +21,8 @@ function(convkit_add_isa name)
     target_link_libraries(convkit_isa_${name} PRIVATE convkit_options)
     target_compile_definitions(convkit_isa_${name} PRIVATE CK_ISA=${name} CK_ISA_${name})
     target_compile_options(convkit_isa_${name} PRIVATE ${ARGN} -fno-exceptions -fno-rtti -fno-threadsafe-statics
-                           $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # GCC 12's own AVX-512 headers
+                           # GCC 12's own AVX-512 headers
+                           "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>")
     set_target_properties(convkit_isa_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
     set(isa_objects ${isa_objects} $<TARGET_OBJECTS:convkit_isa_${name}> PARENT_SCOPE)
     set(isa_definitions ${isa_definitions} CK_HAVE_${name} PARENT_SCOPE)

@@ -163,7 +163,7 @@ struct ResizeKernels {
 struct ReduceKernels {
     double (*sum)(int64_t n, const float* x);
     float (*max)(int64_t n, const float* x);       // n >= 1
-    int64_t (*argmax)(int64_t n, const float* x);  // 1 <= n < 2^31
+    int64_t (*argmax)(int64_t n, const float* x);  // 1 <= n < 2^30
     void (*column_max)(int64_t rows, int64_t row, int64_t columns, const float* x, float* y);
     void (*column_argmax)(int64_t rows, int64_t row, int64_t columns, const float* x, int64_t* index);
 };

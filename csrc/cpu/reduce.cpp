@@ -85,7 +85,7 @@ void reduce(ReduceOp op, const ReduceShape& s, const float* x, float* y) {
 }
 
 void argmax(const ReduceShape& s, const float* x, int64_t* index) {
-    if (s.len > INT32_MAX || (s.inner > 1 && s.len * s.inner <= kSmall)) {
+    if (s.len >= 1 << 30 || (s.inner > 1 && s.len * s.inner <= kSmall)) {
         parallel_ranges(s.outer, kGrain / kSmall, [&](int64_t begin, int64_t end) {
             reference::argmax({end - begin, s.len, s.inner}, x + begin * s.len * s.inner, index + begin * s.inner);
         });

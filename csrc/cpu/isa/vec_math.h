@@ -8,7 +8,7 @@ namespace {
 
 // 2^n for -126 <= n <= 127
 CK_INLINE vf power_of_2(vi n) {
-    return from_bits((n + 127) << 23);
+    return (vf)(((vu)n + 127) << 23);  // unsigned: NaN leaves any n
 }
 
 // 1.0 ulp. Overflows to inf above 88.72, underflows gradually to 0 at -103.97. The polynomial and the two-part ln 2 are
@@ -28,8 +28,8 @@ CK_INLINE vf exp(vf x) {
     p = fma(p, r, set1(5.0000001201e-1f));
     p = fma(p, r * r, r) + 1;
     // In two steps, because 2^128 and 2^-150 are not floats.
-    const vi k = bits(shifted) - 0x4b400000, half = k >> 1;
-    return p * power_of_2(half) * power_of_2(k - half);
+    const vi k = (vi)((vu)shifted - 0x4b400000), half = k >> 1;
+    return p * power_of_2(half) * power_of_2((vi)((vu)k - (vu)half));
 }
 
 // 0.9 ulp. -inf at 0, NaN below. The reduction to m in [sqrt(1/2), sqrt(2)) and the polynomial in s = f / (2 + f) are
@@ -37,7 +37,7 @@ CK_INLINE vf exp(vf x) {
 CK_INLINE vf log(vf x) {
     const vi tiny = x < 0x1p-126f;
     const vf scaled = select(tiny, x * 0x1p23f, x);
-    const vi i = bits(scaled) - 0x3f3504f3;  // sqrt(1/2)
+    const vi i = (vi)((vu)scaled - 0x3f3504f3);  // sqrt(1/2)
     const vf e = to_float((i >> 23) - select(tiny, set1_int(23), vi{}));
     const vf f = from_bits((i & 0x007fffff) + 0x3f3504f3) - 1;
     const vf s = f / (f + 2), z = s * s, w = z * z, half_square = 0.5f * f * f;
