@@ -13,7 +13,8 @@
 namespace ck::cpu {
 
 struct ColumnBlocks {
-    static constexpr int64_t kWide = 64;    // columns of a wide row at least: four vectors of AVX-512
+    static constexpr int64_t kWide =
+        256;  // columns of a wide row at least: full vectors, and 1 KiB in order for the prefetchers
     static constexpr int64_t kStrip = 512;  // columns of a strip: sums of a strip stay in L1
     static constexpr int64_t kBlock = 256;  // rows of a block: 32 additions of row groups in a float sum
     static constexpr int64_t kChunks = 64;  // chunks at most: 4 tasks a thread for 16 threads

@@ -67,7 +67,7 @@ CK_INLINE vf tanh(vf x) {
     return from_bits(bits(select(a < 0.625f, near, far)) | (bits(x) & INT32_MIN));
 }
 
-// 1 / (1 + exp(-x)), 2.2 ulp; exp of a negative number cannot overflow
+// 1 / (1 + exp(-x)), 2.4 ulp; exp of a negative number cannot overflow
 CK_INLINE vf sigmoid(vf x) {
     const vf e = exp(-abs(x));
     return select(x < 0, e, set1(1)) / (e + 1);
