@@ -60,3 +60,10 @@ def test_the_same_mask_for_any_thread_count(threads):
 
 def test_empty():
     assert ck.dropout(ck.zeros((0, 3)), 0.5, True).shape == (0, 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("p", [-0.5, 1.5, float("nan")])
+def test_p_is_a_probability(p, training):
+    with pytest.raises(ValueError, match=r"^\[dropout\] p must be in \[0,1\]\. Received: p="):
+        ck.dropout(ck.ones(3), p, training)

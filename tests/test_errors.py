@@ -54,13 +54,13 @@ SHAPES = {
         lambda: ck.conv2d(X, W, dilation=(1, 3)), "[conv2d] the output must have at least one row and column.",
         "Q = floor((W=6 + pad 0+0 - dilation 3*(window 3-1) - 1) / stride 1) + 1 = 0",
     ),
-    "conv2d stride": (lambda: ck.conv2d(X, W, stride=0), "[conv2d] stride must be at least 1.", "stride=(0,0)"),
+    "conv2d stride": (lambda: ck.conv2d(X, W, stride=0), "[conv2d] stride must be at least 1", "stride=(0,0)"),
     "conv2d same stride": (
-        lambda: ck.conv2d(X, W, stride=(1, 0), padding="same"), "[conv2d] stride must be at least 1.", "stride=(1,0)",
+        lambda: ck.conv2d(X, W, stride=(1, 0), padding="same"), "[conv2d] stride must be at least 1", "stride=(1,0)",
     ),
-    "conv2d dilation": (lambda: ck.conv2d(X, W, dilation=-1), "[conv2d] dilation must be at least 1.", "(-1,-1)"),
+    "conv2d dilation": (lambda: ck.conv2d(X, W, dilation=-1), "[conv2d] dilation must be at least 1", "(-1,-1)"),
     "conv2d padding": (
-        lambda: ck.conv2d(X, W, padding=((0, 1), (-2, 0))), "[conv2d] padding must not be negative.", "top=0",
+        lambda: ck.conv2d(X, W, padding=((0, 1), (-2, 0))), "[conv2d] padding must be at least 0", "top=0",
         "bottom=1", "left=-2", "right=0",
     ),
     "conv2d padding word": (

@@ -99,3 +99,10 @@ def test_bitwise_stable(threads):
     assert_bitwise_stable(make_case("cross_entropy", logits=logits, labels=labels), threads)
     arrays = {"x": distinct(rng, (301, 257)), "target": distinct(rng, (301, 257))}
     assert_bitwise_stable(make_case("mse_loss", arguments={"reduction": "mean"}, **arrays), threads)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32, np.bool_])
+def test_binary_labels_may_be_integers(dtype):
+    logits, labels = np.array([0.5, -1.0, 2.0], np.float32), np.array([1, 0, 1])
+    expected = ck.binary_cross_entropy_with_logits(logits, labels.astype(np.float32)).item()
+    assert ck.binary_cross_entropy_with_logits(logits, labels.astype(dtype)).item() == expected

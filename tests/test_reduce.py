@@ -51,6 +51,24 @@ def test_max_of_nothing_is_refused():
         ck.zeros((0, 3)).max(axis=0)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+@pytest.mark.parametrize("axis", [None, 0, np.int64(1), (0, 2), [1, -1]])
+def test_integers_and_bools(dtype, axis):
+    a = np.random.default_rng(0).integers(0, 200, (3, 4, 5)).astype(dtype)
+    numpy_axis = tuple(axis) if isinstance(axis, list) else axis
+    for function, result in (("sum", np.int64), ("mean", np.float32), ("max", dtype)):
+        got = getattr(ck.tensor(a), function)(axis)
+        assert got.dtype == result
+        np.testing.assert_allclose(got.numpy(), getattr(a, function)(axis=numpy_axis), rtol=1e-6)
+    large = ck.tensor([2**62, 1, 2**61])
+    assert large.sum().item() == 2**62 + 2**61 + 1 and large.max().item() == 2**62
+
+
+def test_an_axis_that_is_no_int_is_refused():
+    with pytest.raises(TypeError, match=r"^\[sum\] axis must be None, an int .*Received: axis=1\.0\.$"):
+        ck.zeros(2, 3).sum(1.0)
+
+
 def test_long_sums_keep_their_precision(each_isa):
     """A running float32 sum of a million times 0.1 would be off by 1 %."""
     x = np.full(1_000_000, 0.1, np.float32)

@@ -279,3 +279,30 @@ def test_settings_are_checked():
     with pytest.raises(ValueError, match='must be "fast" or "precise"'):
         ck.set_precision("exact")
     assert "ISA active" in ck.show_config()
+
+
+def test_numpy_integers_are_sizes_and_values():
+    assert ck.zeros(np.int64(2)).shape == (2,) and ck.full(np.int32(2), 1.0).shape == (2,)
+    assert ck.arange(np.int64(3)).dtype == np.int64 and ck.arange(np.float32(3)).dtype == np.float32
+    assert ck.full((1,), np.int64(2)).dtype == np.int64 and ck.full((1,), np.bool_(True)).dtype == np.bool_
+    with pytest.raises(TypeError, match=r"^\[full\] a shape must be .*Received: 1\.5\.$"):
+        ck.zeros(1.5)
+
+
+def test_integers_beyond_int64_are_refused():
+    assert ck.tensor(np.array([2**63 - 1], np.uint64)).item() == 2**63 - 1
+    with pytest.raises(ValueError, match=r"^\[tensor\] integers must fit into int64\. Received: 18446744073709551615"):
+        ck.tensor(np.array([2**64 - 1], np.uint64))
+
+
+@pytest.mark.parametrize("state", ["ab", (1,), (1, 2, 3), None, (1.5, 0), (-1, 0), (2**64, 0)])
+def test_a_generator_state_that_is_none_is_refused(state):
+    before = ck.get_rng_state()
+    with pytest.raises(ValueError, match=r"^\[set_rng_state\] the state must be one of get_rng_state\(\)\. Received: "):
+        ck.set_rng_state(state)
+    assert ck.get_rng_state() == before
+
+
+def test_a_device_is_named_by_a_string():
+    with pytest.raises(TypeError, match=r"^\[to\] device must be a string .*Received: 3\.$"):
+        ck.zeros(2).to(3)

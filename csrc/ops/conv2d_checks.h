@@ -20,13 +20,13 @@ inline void check_geometry(const char* op, const Conv2dGeometry& g) {
     const auto [dilation_h, dilation_w] = g.dilation;
     const auto [top, bottom, left, right] = g.padding;
     CK_CHECK(stride_h >= 1 && stride_w >= 1 && stride_h <= kMaxGeometry && stride_w <= kMaxGeometry, op,
-             "stride must be at least 1. Received: stride=(", stride_h, ",", stride_w, ").");
+             "stride must be at least 1 and at most 2^30. Received: stride=(", stride_h, ",", stride_w, ").");
     CK_CHECK(dilation_h >= 1 && dilation_w >= 1 && dilation_h <= kMaxGeometry && dilation_w <= kMaxGeometry, op,
-             "dilation must be at least 1. Received: dilation=(", dilation_h, ",", dilation_w, ").");
+             "dilation must be at least 1 and at most 2^30. Received: dilation=(", dilation_h, ",", dilation_w, ").");
     CK_CHECK(top >= 0 && bottom >= 0 && left >= 0 && right >= 0 && top <= kMaxGeometry && bottom <= kMaxGeometry &&
                  left <= kMaxGeometry && right <= kMaxGeometry,
-             op, "padding must not be negative. Received: top=", top, ", bottom=", bottom, ", left=", left,
-             ", right=", right, ".");
+             op, "padding must be at least 0 and at most 2^30. Received: top=", top, ", bottom=", bottom,
+             ", left=", left, ", right=", right, ".");
     CK_CHECK(g.groups >= 1, op, "groups must be at least 1. Received: groups=", g.groups, ".");
 }
 

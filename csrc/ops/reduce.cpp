@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cpu/reference/reference.h"
 #include "ops/backend.h"
 #include "ops/ops.h"
 
@@ -57,10 +58,18 @@ Canonical canonical(const char* op, const Tensor& x, const std::vector<int64_t>&
 
 Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bool keepdims) {
     const char* op_name = op == ReduceOp::sum ? "sum" : "max";
+    if (x.dtype() == DType::uint8 || x.dtype() == DType::boolean) {  // sums count in int64, as numpy's
+        const Tensor y = reduce(op, cast(x, DType::int64), axes, keepdims);
+        return op == ReduceOp::sum ? y : cast(y, x.dtype());
+    }
     const Canonical c = canonical(op_name, x, axes);
     CK_CHECK(op == ReduceOp::sum || c.s.len > 0 || c.s.outer * c.s.inner == 0, op_name,
              "the maximum of no elements is not defined. Received: shape ", x.shape(), ", axis=", axes, ".");
     Tensor y = Tensor::empty(op_name, keepdims ? c.keepdims : c.kept, x.dtype(), x.device());
+    if (x.dtype() == DType::int64) {
+        cpu::reference::reduce<int64_t>(op, c.s, c.x.data<int64_t>(), y.data<int64_t>());
+        return y;
+    }
     visit_floating(op_name, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device()).reduce(op, c.s, c.x.template data<T>(), y.data<T>());

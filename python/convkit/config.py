@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import platform
 
@@ -26,7 +27,7 @@ def apply_environment() -> None:
 
 def set_num_threads(count: int) -> None:
     """Threads that ops may use, at least 1. The default honours OMP_NUM_THREADS and the container's CPU quota."""
-    if count < 1:
+    if operator.index(count) < 1:
         raise ValueError(f"[set_num_threads] the count must be at least 1. Received: {count}.")
     _core.set_num_threads(count)
 

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
+
+import numpy as np
+
 from . import _core, dtypes
 from .tensor import Tensor
 
 
 def _shape(shape) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        return tuple(map(operator.index, shape if isinstance(shape, (tuple, list)) else (shape,)))
+    except TypeError:
+        raise TypeError(f"[full] a shape must be an int or a tuple of ints. Received: {shape!r}.") from None
+
+
+def _dtype_of(*values) -> np.dtype:
+    """What Python numbers become: bool, int64 or float32."""
+    if all(isinstance(value, (bool, np.bool_)) for value in values):
+        return dtypes.bool_
+    return dtypes.int64 if all(isinstance(value, numbers.Integral) for value in values) else dtypes.float32
 
 
 def full(shape, value, dtype=None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """``shape`` filled with ``value``; the dtype follows the value (float32, int64 or bool) unless given."""
     if dtype is None:
-        dtype = dtypes.bool_ if isinstance(value, bool) else dtypes.int64 if isinstance(value, int) else dtypes.float32
+        dtype = _dtype_of(value)
     result = Tensor(_core.full(_shape(shape), value, dtypes.as_dtype("full", dtype))).to(device)
     result.requires_grad = requires_grad
     return result
@@ -34,5 +49,5 @@ def arange(start, stop=None, step=1, dtype=None, device: str = "cpu") -> Tensor:
     if stop is None:
         start, stop = 0, start
     if dtype is None:
-        dtype = dtypes.int64 if all(isinstance(v, int) for v in (start, stop, step)) else dtypes.float32
+        dtype = _dtype_of(start, stop, step)
     return Tensor(_core.arange(start, stop, step, dtypes.as_dtype("arange", dtype))).to(device)

@@ -26,9 +26,14 @@ def get_rng_state() -> tuple[int, int]:
 def set_rng_state(state: tuple[int, int]) -> None:
     """Continues from a state of :func:`get_rng_state`."""
     global _state
-    seed, offset = state
+    try:
+        seed, offset = map(operator.index, state)
+    except (TypeError, ValueError):
+        seed = offset = -1
+    if not (0 <= seed < 2**64 and 0 <= offset < 2**64):
+        raise ValueError(f"[set_rng_state] the state must be one of get_rng_state(). Received: {state!r}.")
     with _lock:
-        _state = (int(seed), int(offset))
+        _state = (seed, offset)
 
 
 def next_key(count: int) -> tuple[int, int]:

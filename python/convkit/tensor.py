@@ -247,6 +247,8 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
     if dtype is not None:
         array = array.astype(dtypes.as_dtype("tensor", dtype), copy=False)
     elif array.dtype.kind in "iu" and array.dtype != np.uint8:
+        if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+            raise ValueError(f"[tensor] integers must fit into int64. Received: {array.max()}.")
         array = array.astype(np.int64)
     result = Tensor(_core.from_numpy(array, False)).to(device)
     result.requires_grad = requires_grad

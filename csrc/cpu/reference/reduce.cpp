@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "cpu/reference/reference.h"
 
 namespace ck::cpu::reference {
@@ -7,11 +9,12 @@ void reduce(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
     for (int64_t o = 0; o < s.outer; ++o) {
         for (int64_t i = 0; i < s.inner; ++i) {
             const T* column = x + o * s.len * s.inner + i;
-            double sum = 0;  // a running float sum of a million equal values is 1 % off
+            // A running float sum of a million equal values is 1 % off; integers wrap as numpy's do.
+            std::conditional_t<std::is_integral_v<T>, uint64_t, double> sum = 0;
             T best = s.len ? column[0] : T(0);
             for (int64_t l = 0; l < s.len; ++l) {
                 const T v = column[l * s.inner];
-                sum += v;
+                sum += static_cast<decltype(sum)>(v);
                 if (v > best || v != v) best = best != best ? best : v;  // NaN wins and stays
             }
             y[o * s.inner + i] = op == ReduceOp::sum ? T(sum) : best;
@@ -48,3 +51,7 @@ void scatter_to_index(const ReduceShape& s, const int64_t* index, const T* dy, T
 CK_INSTANTIATE(reduce)
 CK_INSTANTIATE(argmax)
 CK_INSTANTIATE(scatter_to_index)
+// Integer tensors take this loop too (csrc/ops/reduce.cpp).
+namespace ck::cpu::reference {
+template Signature<int64_t>::reduce reduce<int64_t>;
+}  // namespace ck::cpu::reference

@@ -29,9 +29,9 @@ class Compose:
         self.transforms = list(transforms)
         self._with_generator = [takes_generator(t) for t in self.transforms]
 
-    def __call__(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: np.ndarray, generator: np.random.Generator | None = None) -> np.ndarray:
         for transform, with_generator in zip(self.transforms, self._with_generator):
-            image = transform(image, generator) if with_generator else transform(image)
+            image = transform(image, generator) if with_generator and generator is not None else transform(image)
         return image
 
 

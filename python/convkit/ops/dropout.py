@@ -15,6 +15,8 @@ def dropout(x, p: float, training: bool) -> Tensor:
     and ISA; backward makes it again instead of keeping it. Srivastava et al., "Dropout" (JMLR 2014).
     """
     x = as_tensor(x)
+    if not 0 <= p <= 1:
+        raise ValueError(f"[dropout] p must be in [0,1]. Received: p={p}.")
     if not training or p == 0:
         return x
     key = next_key(x.size)

@@ -66,10 +66,12 @@ def _difference_loss(forward, gradient, x, target, beta, reduction) -> Tensor:
 def binary_cross_entropy_with_logits(logits, target, *, weight=None, reduction: str = "mean") -> Tensor:
     """-target log(sigmoid(logits)) - (1 - target) log(1 - sigmoid(logits)), stable for any logits.
 
-    target has the shape of the logits, or is a number; ``weight`` broadcasts to it. The mean is over the elements.
+    target (floats, or integer labels 0 and 1) has the shape of the logits, or is a number; ``weight`` broadcasts to
+    it. The mean is over the elements.
     """
     x = as_tensor(logits)
     target = _target(x, target)
+    target = target if target.dtype.kind == "f" else target.astype(x.dtype)
     u, v, target_wanted = x._data, target._data, target.requires_grad
     weights = None if weight is None else _core.broadcast_to(as_tensor(weight)._data, u.shape)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from .. import _core
+import operator
+
+from .. import _core, dtypes
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
 from .pointwise import divide
+from .shape_ops import astype
 
 
 def _axes(op: str, x: Tensor, axis) -> tuple[int, ...]:
     """The reduced axes as a tuple of non-negative ints; None means all."""
     if axis is None:
         return tuple(range(x.ndim))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    try:
+        axes = tuple(map(operator.index, axis if isinstance(axis, (tuple, list)) else (axis,)))
+    except TypeError:
+        raise TypeError(f"[{op}] axis must be None, an int or a tuple of ints. Received: axis={axis!r}.") from None
     for a in axes:
         if not -x.ndim <= a < x.ndim:
             raise ValueError(f"[{op}] axis must be in [{-x.ndim},{x.ndim}). Received: axis={axis}, shape {x.shape}.")
@@ -25,7 +31,7 @@ def _kept(shape, axes) -> tuple[int, ...]:
 
 
 def sum(x, axis=None, keepdims: bool = False) -> Tensor:
-    """Sum over ``axis`` (None: all; int or tuple)."""
+    """Sum over ``axis`` (None: all; int or tuple); int64 for integers and bools."""
     x = as_tensor(x)
     axes = _axes("sum", x, axis)
     shape, kept = x.shape, _kept(x.shape, axes)
@@ -34,8 +40,9 @@ def sum(x, axis=None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x, axis=None, keepdims: bool = False) -> Tensor:
-    """Arithmetic mean over ``axis`` (None: all; int or tuple); NaN of no elements."""
+    """Arithmetic mean over ``axis`` (None: all; int or tuple); float32 for integers and bools, NaN of no elements."""
     x = as_tensor(x)
+    x = x if x.dtype.kind == "f" else astype(x, dtypes.float32)
     total = sum(x, axis, keepdims)
     return divide(total, x.size / total.size if total.size else 1.0)
 

@@ -112,6 +112,8 @@ def astype(x, dtype) -> Tensor:
 
 def to_device(x: Tensor, device: str) -> Tensor:
     """The tensor on ``device``: itself when it is there already."""
+    if not isinstance(device, str):
+        raise TypeError(f'[to] device must be a string such as "cpu" (astype changes dtypes). Received: {device!r}.')
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
         raise ValueError(f'[to] device must be "cpu", "cuda" or "cuda:N". Received: {device!r}.')
