@@ -70,6 +70,8 @@ def test_help_shows_examples(capsys):
 def test_summary(capsys):
     status, out, _ = run(capsys, "summary", LENET)
     assert status == 0 and "1,199,882" in out and "(None, 26, 26, 32)" in out
+    status, out, _ = run(capsys, "summary", "mobilenet_v2")
+    assert status == 0 and "3,504,872" in out and "(None, 1000)" in out
     status, out, _ = run(capsys, "summary", "lenet5", "--input-shape", "28x28x3", "--num-classes", 7)
     assert status == 0 and out == f"{ck.models.lenet5(num_classes=7, in_channels=3).summary((28, 28, 3))}\n"
 

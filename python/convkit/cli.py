@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("summary", _summary, "Print the table of a model's layers, output shapes and parameters.")
     sub.add_argument("model", metavar="MODEL", help=known)
     sub.add_argument("--input-shape", metavar="HxWxC", type=_input_shape, help="default: the model's own, e.g. 28x28x1")
-    sub.add_argument("--num-classes", type=_count, default=10, help="default 10")
+    sub.add_argument("--num-classes", type=_count, help="default: the model's own, e.g. 10")
     return parser
 
 
@@ -269,7 +269,8 @@ def _predict(arguments) -> None:
 
 def _summary(arguments) -> None:
     shape = arguments.input_shape
-    options = {"num_classes": arguments.num_classes} | ({} if shape is None else {"in_channels": shape[2]})
+    options = {} if shape is None else {"in_channels": shape[2]}
+    options |= {} if arguments.num_classes is None else {"num_classes": arguments.num_classes}
     model = models.build(arguments.model, **options)
     print(model.summary(shape or model.input_shape))
 

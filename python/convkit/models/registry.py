@@ -31,6 +31,7 @@ def register(name: str, size: tuple[int, int]):
             model.input_shape = (*size, bound.arguments["in_channels"])
             return model
 
+        build.__name__ = build.__qualname__ = name.rpartition(".")[2]
         _factories[name] = build
         return build
 

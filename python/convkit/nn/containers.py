@@ -30,6 +30,11 @@ def fusable(layer: Module, following: Module) -> str | None:
     return name
 
 
+def fusion(layer: Module, following: Module) -> str | None:
+    """What ``fusable`` says, unless one of the two has a hook, which must see its own module called."""
+    return None if layer._forward_hooks or following._forward_hooks else fusable(layer, following)
+
+
 class _Container(Module):
     """Modules in order, under the names they were given or "0", "1", ..."""
 
@@ -83,9 +88,8 @@ class Sequential(_Container):
         while index < len(modules):
             module = modules[index]
             index += 1
-            activation = fusable(module, modules[index]) if index < len(modules) else None
-            # A hook must see its own module called, so it prevents the fusion.
-            if activation is None or module._forward_hooks or modules[index]._forward_hooks:
+            activation = fusion(module, modules[index]) if index < len(modules) else None
+            if activation is None:
                 x = module(x)
             else:
                 x = module(x, activation)

@@ -1,0 +1,107 @@
+"""Residual networks against the same networks in torch: logits, every gradient, and the step's running statistics."""
+
+import numpy as np
+import pytest
+
+import convkit as ck
+from convkit import models, nn
+
+torch = pytest.importorskip("torch")
+t = torch.nn
+
+
+@pytest.fixture(autouse=True)
+def one_thread(threads):
+    """The networks have many small ops, whose threads wait on a busy machine longer than they compute."""
+    threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def torch_resnet(block_of, stem, stages, outputs):
+    """The same network written with torch's modules under torchvision's names; block_of(inputs, width, stride)."""
+    net = t.Sequential()
+    for name, layer in stem.items():
+        net.add_module(name, layer)
+    inputs = net.conv1.out_channels
+    for stage, (width, depth, stride) in enumerate(stages, 1):
+        blocks = [block_of(inputs if i == 0 else width, width, stride if i == 0 else 1) for i in range(depth)]
+        net.add_module(f"layer{stage}", t.Sequential(*blocks))
+        inputs = width
+    net.add_module("avgpool", t.AdaptiveAvgPool2d(1))
+    net.add_module("flatten", t.Flatten())
+    net.add_module("fc", t.Linear(inputs, outputs))
+    return net.double()
+
+
+def torch_basic_block(padded):
+    """-> block_of of ``torch_resnet``; the shortcut pads with zeros or is a 1x1 convolution."""
+
+    class Block(t.Module):
+        def __init__(self, inputs, width, stride):
+            super().__init__()
+            self.conv1 = t.Conv2d(inputs, width, 3, stride, 1, bias=False)
+            self.bn1 = t.BatchNorm2d(width)
+            self.conv2 = t.Conv2d(width, width, 3, 1, 1, bias=False)
+            self.bn2 = t.BatchNorm2d(width)
+            if inputs != width and not padded:
+                self.downsample = t.Sequential(t.Conv2d(inputs, width, 1, stride, bias=False), t.BatchNorm2d(width))
+            self.stride, self.extra = stride, width - inputs
+
+        def forward(self, x):
+            y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+            if hasattr(self, "downsample"):
+                return torch.relu(y + self.downsample(x))
+            x = x[:, :, :: self.stride, :: self.stride]
+            return torch.relu(y + t.functional.pad(x, (0, 0, 0, 0, 0, self.extra)))
+
+    return Block
+
+
+def torch_twin(name, classes):
+    if name == "resnet20":
+        stem = {"conv1": t.Conv2d(3, 16, 3, 1, 1, bias=False), "bn1": t.BatchNorm2d(16), "relu": t.ReLU()}
+        return torch_resnet(torch_basic_block(True), stem, [(16, 3, 1), (32, 3, 2), (64, 3, 2)], classes)
+    stem = {"conv1": t.Conv2d(3, 64, 7, 2, 3, bias=False), "bn1": t.BatchNorm2d(64), "relu": t.ReLU()}
+    stem["maxpool"] = t.MaxPool2d(3, 2, 1)
+    stages = [(64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2)]
+    return torch_resnet(torch_basic_block(False), stem, stages, classes)
+
+
+def as_torch(array):
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+
+
+def relative_error(got, want):
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    return np.linalg.norm(got - want) / np.linalg.norm(want)
+
+
+@pytest.mark.parametrize("name,size", [("resnet20", 32), ("resnet18", 64)])
+def test_logits_and_gradients_as_torch(name, size):
+    ck.manual_seed(3)
+    model, theirs = models.build(name, num_classes=7), torch_twin(name, 7)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.uniform_(layer.bias, -0.5, 0.5)
+    theirs.load_state_dict(
+        {key: torch.tensor(as_torch(value.numpy()).copy()) for key, value in model.state_dict().items()}
+    )
+    images, labels = np.random.default_rng(4).standard_normal((4, size, size, 3), np.float32), np.array([0, 3, 6, 3])
+
+    logits = model(ck.tensor(images))
+    ck.cross_entropy(logits, labels).backward()
+    evaluated = model.eval()(ck.tensor(images)).numpy()  # with the running statistics of the step
+    x = torch.tensor(as_torch(images)).double()
+    expected = theirs(x)
+    torch.nn.functional.cross_entropy(expected, torch.tensor(labels)).backward()
+    gradients = dict(model.named_parameters())
+    assert relative_error(logits.numpy(), expected.detach()) <= 1e-4
+    assert len(gradients) == len(list(theirs.parameters()))
+    for key, parameter in theirs.named_parameters():
+        assert relative_error(as_torch(gradients[key].grad.numpy()), parameter.grad) <= 1e-4, key
+    with torch.no_grad():
+        assert relative_error(evaluated, theirs.eval()(x)) <= 1e-4
