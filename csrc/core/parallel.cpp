@@ -65,9 +65,8 @@ bool parallel_enabled() {
 #endif
 }
 
-void detail::run_tasks(int64_t tasks, TaskFunction function, void* context) {
+void detail::run_tasks(int64_t tasks, [[maybe_unused]] int64_t workers, TaskFunction function, void* context) {
 #ifdef _OPENMP
-    const int64_t workers = worker_count(tasks);
     if (workers > 1 && !omp_in_parallel()) {
         std::exception_ptr error;
         std::mutex mutex;

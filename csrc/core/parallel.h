@@ -13,31 +13,40 @@ int num_threads();
 void set_num_threads(int count);  // count >= 1
 bool parallel_enabled();          // false when built without OpenMP
 
-// Threads that a loop of `tasks` tasks will use; scratch is sized by it.
+// Threads for a loop of `tasks` tasks; scratch is sized by it.
 inline int64_t worker_count(int64_t tasks) {
     return std::max<int64_t>(1, std::min<int64_t>(tasks, num_threads()));
 }
 
 namespace detail {
 using TaskFunction = void (*)(void* context, int64_t task, int64_t worker);
-void run_tasks(int64_t tasks, TaskFunction function, void* context);
+void run_tasks(int64_t tasks, int64_t workers, TaskFunction function, void* context);
 }  // namespace detail
 
-// Calls fn(task, worker) for every task in [0,tasks), task by task in dynamic order, worker in [0,worker_count(tasks)).
+// Calls fn(task, worker) for every task in [0,tasks), task by task in dynamic order, worker in [0,workers).
+// `workers` is the worker_count(tasks) by which the caller sized its scratch: asked again here it could be another
+// number, as set_num_threads may be called at any time.
 // Aim at 20-200 us a task and at least four tasks a thread: the cores are shared with other programs.
 // An exception in a task is rethrown here after the loop.
 template <class F>
-void parallel_for(int64_t tasks, F&& fn) {
+void parallel_for(int64_t tasks, int64_t workers, F&& fn) {
     using Fn = std::remove_reference_t<F>;
     detail::run_tasks(
-        tasks, [](void* context, int64_t task, int64_t worker) { (*static_cast<Fn*>(context))(task, worker); }, &fn);
+        tasks, workers, [](void* context, int64_t task, int64_t worker) { (*static_cast<Fn*>(context))(task, worker); },
+        &fn);
+}
+
+// Calls fn(task), for tasks without scratch.
+template <class F>
+void parallel_for(int64_t tasks, F&& fn) {
+    parallel_for(tasks, worker_count(tasks), [&fn](int64_t task, int64_t) { fn(task); });
 }
 
 // Calls fn(begin, end) for consecutive ranges of `grain` elements of [0,total). One range runs in the calling thread.
 template <class F>
 void parallel_ranges(int64_t total, int64_t grain, F&& fn) {
     const int64_t tasks = (total + grain - 1) / grain;
-    parallel_for(tasks, [&](int64_t task, int64_t) { fn(task * grain, std::min(total, (task + 1) * grain)); });
+    parallel_for(tasks, [&](int64_t task) { fn(task * grain, std::min(total, (task + 1) * grain)); });
 }
 
 }  // namespace ck

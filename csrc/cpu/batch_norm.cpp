@@ -96,8 +96,7 @@ void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const float
     if (c == 0) return;
     const ColumnBlocks b(rows, c);
     Scratch<Moments> moments(b.chunks * b.width);
-    parallel_for(b.chunks * b.strips,
-                 [&](int64_t task, int64_t) { strip_moments(b, ColumnChunk(b, task), x, moments.data()); });
+    parallel_for(b.chunks * b.strips, [&](int64_t task) { strip_moments(b, ColumnChunk(b, task), x, moments.data()); });
     for (int64_t j = 0; j < c; ++j) {
         const Moments total = combine(b, moments.data(), rows, c, j);
         mean[j] = static_cast<float>(total.mean);

@@ -81,7 +81,7 @@ void column_sums(int64_t rows, int64_t c, double* result, Block&& block) {
     if (rows == 0 || c == 0) return;
     const ColumnBlocks b(rows, c);
     Scratch<double> parts(b.chunks * kSums * b.width);
-    parallel_for(b.chunks * b.strips, [&](int64_t task, int64_t) {
+    parallel_for(b.chunks * b.strips, [&](int64_t task) {
         const ColumnChunk chunk(b, task);
         double sums[kSums * ColumnBlocks::kStrip];
         chunk.sum<kSums>(b, sums, block);

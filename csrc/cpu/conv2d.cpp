@@ -15,7 +15,7 @@ namespace {
 void pack_filters(const DirectConv& s, const float* w, float* packed) {
     const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;
     const int64_t panels = ceil_div(s.o, width), k = s.k();
-    parallel_for(s.groups * panels, [&](int64_t task, int64_t) {
+    parallel_for(s.groups * panels, [&](int64_t task) {
         const int64_t group = task / panels, o = task % panels * width, columns = std::min(width, s.o - o);
         kernels().gemm.pack(columns, k, w + (group * s.o + o) * k, k, 1, packed + group * packed_filter_size(s) + o * k,
                             ceil_div(columns, lanes) * lanes);

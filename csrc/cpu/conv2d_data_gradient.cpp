@@ -66,7 +66,7 @@ void pack_filters(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis
                   const float* w, float* packed) {
     const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;
     const int64_t panels = ceil_div(phase.o, width), taps = phase.r * phase.s, filter = s.r * s.s * phase.o;
-    parallel_for(s.groups * panels * taps, [&](int64_t task, int64_t) {
+    parallel_for(s.groups * panels * taps, [&](int64_t task) {
         const int64_t tap = task % taps, panel = task / taps % panels, group = task / (taps * panels);
         const int64_t r = rows.first + (phase.r - 1 - tap / phase.s) * rows.step;
         const int64_t column = columns.first + (phase.s - 1 - tap % phase.s) * columns.step;

@@ -101,8 +101,9 @@ void scatter_data_gradient(const Conv2dShape& s, const float* dy, const float* w
     }
     const int64_t tasks = s.n * plan.blocks, sums_size = ceil_div(plan.rows * plan.width * s.c, 1024) * 1024;
     const int64_t scratch = sums_size + ceil_div(kPixels * plan.windows, 1024) * 1024;
-    Scratch<float> buffers(worker_count(tasks) * scratch);
-    parallel_for(tasks, [&](int64_t task, int64_t worker) {
+    const int64_t workers = worker_count(tasks);
+    Scratch<float> buffers(workers * scratch);
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         const int64_t image = task / plan.blocks, h0 = task % plan.blocks * plan.rows;
         const int64_t h1 = std::min(s.h, h0 + plan.rows);
         float* sums = buffers.data() + worker * scratch;

@@ -151,8 +151,9 @@ void conv2d_weight_gradient(const Conv2dShape& shape, const float* x, const floa
     const int64_t tasks = s.groups * plan.parts * plan.ranges, buffer = v.buffer + plan.dy_buffer;
     const int64_t size = plan.size(s);
     Scratch<float> parts(s.groups * plan.parts * size);
-    Scratch<float> buffers(worker_count(tasks) * buffer);
-    parallel_for(tasks, [&](int64_t task, int64_t worker) {
+    const int64_t workers = worker_count(tasks);
+    Scratch<float> buffers(workers * buffer);
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         const int64_t range = task % plan.ranges, part = task / plan.ranges % plan.parts;
         const int64_t group = task / (plan.ranges * plan.parts);
         const int64_t first = range * plan.range, last = std::min(plan.panels * plan.tiles, first + plan.range);

@@ -93,8 +93,9 @@ void depthwise_conv(const DirectConv& s, const float* x, const float* filters, c
     const Problem problem{s, v, tap.data(), filters, bias, act, fold};
     const int64_t tasks = v.row_blocks * v.column_blocks;
     const int64_t sums = fold > 1 ? ceil_div(v.columns * s.o, 1024) * 1024 : 0;
-    Scratch<float> buffers(worker_count(tasks) * (v.buffer + sums));
-    parallel_for(tasks, [&](int64_t task, int64_t worker) {
+    const int64_t workers = worker_count(tasks);
+    Scratch<float> buffers(workers * (v.buffer + sums));
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         float* line_sums = buffers.data() + worker * (v.buffer + sums);
         float* copy = line_sums + sums;
         const int64_t q0 = task % v.column_blocks * v.columns, q1 = std::min(s.q, q0 + v.columns);
@@ -118,8 +119,9 @@ void depthwise_weight_gradient(const DirectConv& s, const float* x, const float*
     Scratch<int64_t> tap(taps(s));
     fill_taps(s, v, tap.data());
     Scratch<float> parts(tasks * size);
-    Scratch<float> buffers(worker_count(tasks) * v.buffer);
-    parallel_for(tasks, [&](int64_t task, int64_t worker) {
+    const int64_t workers = worker_count(tasks);
+    Scratch<float> buffers(workers * v.buffer);
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         DepthwiseWeights weights{};
         weights.channels = s.o;
         weights.taps = taps(s);

@@ -109,7 +109,7 @@ void direct_conv(const DirectConv& s, const float* x, const float* filters, cons
     Scratch<float> buffers(workers * v.buffer);
     Scratch<const float*> windows(workers * pixels);
     Scratch<float*> outputs(workers * pixels);
-    parallel_for(plan.tasks, [&](int64_t task, int64_t worker) {
+    parallel_for(plan.tasks, workers, [&](int64_t task, int64_t worker) {
         const int64_t panels = task % plan.panel_groups, rest = task / plan.panel_groups;
         const int64_t q0 = rest % v.column_blocks * v.columns, q1 = std::min(s.q, q0 + v.columns);
         const int64_t f0 = rest / v.column_blocks % v.row_blocks * v.rows, f1 = std::min(s.n * s.p, f0 + v.rows);

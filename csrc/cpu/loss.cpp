@@ -52,7 +52,7 @@ void pointwise_loss(const PointwiseLossShape& s, const float* x, const float* ta
     const bool each = s.reduction == Reduction::none;
     const int64_t tasks = ceil_div(s.n, kGrain);
     Scratch<double> sums(tasks);
-    parallel_for(tasks, [&](int64_t task, int64_t) {
+    parallel_for(tasks, [&](int64_t task) {
         const int64_t begin = task * kGrain, n = std::min(kGrain, s.n - begin);
         sums.data()[task] =
             kernels().loss.pointwise_loss(s.kind, static_cast<float>(s.beta), n, x + begin, target + begin,

@@ -100,7 +100,7 @@ void pack(const Operand& x, int64_t i, int64_t rows, int64_t p, int64_t k, int64
 // All of B: the block of k that starts at p lies at p * padded_n.
 void pack_b(const Problem& g, const Plan& plan, float* dst) {
     const int64_t group = ceil_div(kGroupColumns, plan.tile_columns) * plan.tile_columns, groups = ceil_div(g.n, group);
-    parallel_for(ceil_div(g.k, plan.block_k) * groups, [&](int64_t task, int64_t) {
+    parallel_for(ceil_div(g.k, plan.block_k) * groups, [&](int64_t task) {
         const int64_t j = task % groups * group, p = task / groups * plan.block_k, k = std::min(plan.block_k, g.k - p);
         pack(g.b, j, std::min(group, g.n - j), p, k, plan.tile_columns, dst + p * plan.padded_n + j * k);
     });
@@ -158,7 +158,7 @@ void multiply_block(const Problem& g, const Plan& plan, int64_t task, const floa
 // c = activation(sum of the chunks' products in the order of k + bias)
 void add_chunks(const Problem& g, int64_t chunks, const float* parts /*[chunks,m,n]*/) {
     const int64_t n = std::min(g.n, kSumGrain), m = n < g.n ? 1 : ceil_div(kSumGrain, g.n), groups = ceil_div(g.n, n);
-    parallel_for(ceil_div(g.m, m) * groups, [&](int64_t task, int64_t) {
+    parallel_for(ceil_div(g.m, m) * groups, [&](int64_t task) {
         const int64_t i = task / groups * m, j = task % groups * n, rows = std::min(m, g.m - i);
         const int64_t columns = std::min(n, g.n - j), first = i * g.n + j;
         kernels().gemm.sum_parts(chunks, rows * columns, parts + first, g.m * g.n, g.c + first);
@@ -171,9 +171,10 @@ void multiply(const Problem& g) {
     Scratch<float> packed_b(plan.share_b ? plan.padded_n * g.k : 0);
     if (plan.share_b) pack_b(g, plan, packed_b.data());
     const int64_t tasks = plan.blocks_m * plan.groups * plan.chunks, blocks = plan.blocks_m * plan.groups;
-    Scratch<float> scratch(plan.scratch() * worker_count(tasks));
+    const int64_t workers = worker_count(tasks);
+    Scratch<float> scratch(workers * plan.scratch());
     Scratch<float> parts(plan.chunks > 1 ? plan.chunks * g.m * g.n : 0);
-    parallel_for(tasks, [&](int64_t task, int64_t worker) {
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         float* c = plan.chunks > 1 ? parts.data() + task / blocks * g.m * g.n : g.c;
         multiply_block(g, plan, task, packed_b.data(), scratch.data() + worker * plan.scratch(), c);
     });
@@ -187,7 +188,7 @@ void multiply_dots(const Problem& g) {
     const int64_t n = ceil_div(ceil_div(kThinGrain, chunk), 4) * 4, groups = ceil_div(g.n, n);
     const int64_t rows = balanced(g.m, kernels().gemm.dot_rows, 1);
     Scratch<float> parts(chunks > 1 ? chunks * g.m * g.n : 0);
-    parallel_for(chunks * groups, [&](int64_t task, int64_t) {
+    parallel_for(chunks * groups, [&](int64_t task) {
         const int64_t q = task / groups, p = q * chunk, j = task % groups * n, columns = std::min(n, g.n - j);
         float* c = (chunks > 1 ? parts.data() + q * g.m * g.n : g.c) + j;
         for (int64_t i = 0; i < g.m; i += rows) {
@@ -205,7 +206,7 @@ void multiply_row(const Problem& g) {
     const int64_t chunk = std::max({kRowChunk, ceil_div(kThinGrain, n), ceil_div(g.k, kTasks)});
     const int64_t chunks = ceil_div(g.k, chunk);
     Scratch<float> parts(chunks * g.n);
-    parallel_for(chunks * groups, [&](int64_t task, int64_t) {
+    parallel_for(chunks * groups, [&](int64_t task) {
         const int64_t p = task / groups * chunk, j = task % groups * n;
         kernels().gemm.combine_rows(std::min(n, g.n - j), std::min(chunk, g.k - p), g.a.data + p,
                                     g.b.data + p * g.b.step + j, g.b.step, parts.data() + task / groups * g.n + j);

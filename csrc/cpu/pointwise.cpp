@@ -26,7 +26,7 @@ void for_rows(const Broadcast& s, int64_t grain, F&& row) {
     if (total == 0) return;
     const int64_t pieces = ceil_div(n, grain), piece = ceil_div(n, pieces);
     const int64_t rows = total / n, group = std::max<int64_t>(1, grain / n);  // rows in a task
-    parallel_for(ceil_div(rows, group) * pieces, [&](int64_t task, int64_t) {
+    parallel_for(ceil_div(rows, group) * pieces, [&](int64_t task) {
         const int64_t begin = task % pieces * piece, count = std::min(piece, n - begin);
         const int64_t first = task / pieces * group, last = std::min(rows, first + group);
         for (int64_t r = first; r < last; ++r) {

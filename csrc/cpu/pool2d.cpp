@@ -61,13 +61,13 @@ namespace {
 
 // fn(n, begin, end, worker) for each image and strip of channels: a place of the plane is written by one task alone.
 constexpr int64_t kStrip = 16;  // one cache line
-int64_t strip_tasks(const Resize2dShape& s) {
-    return s.n * ceil_div(s.c, kStrip);
+int64_t strip_workers(const Resize2dShape& s) {
+    return worker_count(s.n * ceil_div(s.c, kStrip));
 }
 template <class F>
-void for_strips(const Resize2dShape& s, F&& fn) {
+void for_strips(const Resize2dShape& s, int64_t workers, F&& fn) {
     const int64_t strips = ceil_div(s.c, kStrip);
-    parallel_for(strip_tasks(s), [&](int64_t task, int64_t worker) {
+    parallel_for(s.n * strips, workers, [&](int64_t task, int64_t worker) {
         const int64_t begin = task % strips * kStrip;
         fn(task / strips, begin, std::min(s.c, begin + kStrip), worker);
     });
@@ -76,7 +76,7 @@ void for_strips(const Resize2dShape& s, F&& fn) {
 }  // namespace
 
 void max_unpool2d(const Resize2dShape& s, const float* x, const int64_t* indices, float* y) {
-    for_strips(s, [&](int64_t n, int64_t begin, int64_t end, int64_t) {
+    for_strips(s, strip_workers(s), [&](int64_t n, int64_t begin, int64_t end, int64_t) {
         float* plane = y + n * s.p * s.q * s.c;
         for (int64_t i = 0; i < s.p * s.q; ++i) std::fill(plane + i * s.c + begin, plane + i * s.c + end, 0.0f);
         for (int64_t i = n * s.h * s.w; i < (n + 1) * s.h * s.w; ++i)
@@ -85,9 +85,9 @@ void max_unpool2d(const Resize2dShape& s, const float* x, const int64_t* indices
 }
 
 void max_unpool2d_gradient(const Resize2dShape& s, const float* dy, const int64_t* indices, float* dx) {
-    const int64_t places = s.p * s.q * kStrip;
-    const Scratch<int64_t> scratch(worker_count(strip_tasks(s)) * places);
-    for_strips(s, [&](int64_t n, int64_t begin, int64_t end, int64_t worker) {
+    const int64_t workers = strip_workers(s), places = s.p * s.q * kStrip;
+    const Scratch<int64_t> scratch(workers * places);
+    for_strips(s, workers, [&](int64_t n, int64_t begin, int64_t end, int64_t worker) {
         int64_t* last = scratch.data() + worker * places;  // the element of x that stayed at each place
         const float* plane = dy + n * s.p * s.q * s.c;
         const int64_t stop = (n + 1) * s.h * s.w;

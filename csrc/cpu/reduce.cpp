@@ -22,7 +22,7 @@ void sum_rows(int64_t rows, int64_t len, const float* x, float* y) {
         return;
     }
     Scratch<double> parts(rows * pieces);
-    parallel_for(rows * pieces, [&](int64_t task, int64_t) {
+    parallel_for(rows * pieces, [&](int64_t task) {
         const int64_t begin = task % pieces * kGrain;
         parts.data()[task] = kernels().reduce.sum(std::min(kGrain, len - begin), x + task / pieces * len + begin);
     });
@@ -47,7 +47,7 @@ template <class F>
 void for_strips(const ReduceShape& s, F&& fn) {
     constexpr int64_t kStrip = 256;
     const int64_t strips = ceil_div(s.inner, kStrip);
-    parallel_for(s.outer * strips, [&](int64_t task, int64_t) {
+    parallel_for(s.outer * strips, [&](int64_t task) {
         const int64_t column = task % strips * kStrip;
         fn(task / strips, column, std::min(kStrip, s.inner - column));
     });
@@ -73,7 +73,7 @@ void reduce(ReduceOp op, const ReduceShape& s, const float* x, float* y) {
     } else if (sum) {
         // A loop inside a parallel loop runs in its thread: either the outer blocks or the rows of one are shared out.
         const int64_t tasks = s.outer >= 8 ? s.outer : 1;
-        parallel_for(tasks, [&](int64_t task, int64_t) {
+        parallel_for(tasks, [&](int64_t task) {
             for (int64_t o = task; o < s.outer; o += tasks)
                 sum_columns(s.len, s.inner, x + o * s.len * s.inner, y + o * s.inner);
         });

@@ -35,7 +35,7 @@ void resample(int64_t n, int64_t h, int64_t w, int64_t c, const ResampleAxis& ro
                            static_cast<int64_t>(columns.weights.size());  // of a row, per channel
     const int64_t group = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, (inputs + q) * piece));
     const bool stream = worth_streaming(y, n * p * q * c, c);
-    parallel_for(ceil_div(n * p, group) * pieces, [&](int64_t task, int64_t) {
+    parallel_for(ceil_div(n * p, group) * pieces, [&](int64_t task) {
         const int64_t first = task / pieces * group, last = std::min(n * p, first + group);
         const int64_t begin = task % pieces * piece, channels = std::min(piece, c - begin);
         for (int64_t i = first; i < last; ++i)
