@@ -58,6 +58,36 @@ print(os.waitstatus_to_exitcode(status), ck.get_num_threads())
     assert output(code) == "0 2"
 
 
+def test_fork_while_other_threads_allocate():
+    """No lock of the library stays taken in a child whose threads are gone."""
+    code = """
+import os, threading, time, warnings
+import convkit as ck
+warnings.simplefilter("ignore", DeprecationWarning)
+x, running = ck.ones((4,)), True
+def allocate():
+    while running:
+        x + x
+threads = [threading.Thread(target=allocate) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(150):
+    child = os.fork()
+    if child == 0:
+        x + x
+        os._exit(0)
+    deadline = time.monotonic() + 10
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+            print("a child hangs")
+            os._exit(0)
+        time.sleep(0.0005)
+running = False
+"""
+    assert output(code) == ""
+
+
 def test_two_python_threads_at_once():
     cases = [problem_case(parse(text)) for text in (LARGE, "conv:n3c24h33o48k3s2p1")]
     want = [bits(case) for case in cases]
@@ -175,9 +205,10 @@ def test_every_isa_computes_the_same_within_rounding(each_isa):
     np.testing.assert_array_equal(ck.conv2d(x, w).numpy(), np.full((1, 3, 3, 4), 27, np.float32))
 
 
-def test_a_size_beyond_the_memory_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match=r"^\[full\] not enough memory for 562949953421312 bytes\. Received: shape"):
-        ck.zeros((1 << 46,), dtype=ck.float64)
+@pytest.mark.parametrize("size", [1 << 46, (1 << 60) - 1])
+def test_a_size_beyond_the_memory_is_an_error_that_names_it(size):
+    with pytest.raises(ValueError, match=rf"^\[full\] not enough memory for {8 * size} bytes\. Received: shape"):
+        ck.zeros((size,), dtype=ck.float64)
 
 
 def test_keyboard_interrupt_between_ops_is_prompt():

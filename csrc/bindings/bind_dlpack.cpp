@@ -103,12 +103,10 @@ py::capsule export_as(const Tensor& t) {
         managed->major = 1;
         managed->flags = t.storage()->writable() ? 0 : kReadOnly;
     }
-    return py::capsule(managed, kName<Managed>, [](PyObject* capsule) {  // only when nobody consumed it
-        if (auto* unused = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kName<Managed>))) {
-            unused->deleter(unused);
-        } else {
-            PyErr_Clear();
-        }
+    return py::capsule(managed, kName<Managed>, [](PyObject* capsule) {
+        if (!PyCapsule_IsValid(capsule, kName<Managed>)) return;  // consumed, and renamed
+        auto* unused = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kName<Managed>));
+        unused->deleter(unused);
     });
 }
 

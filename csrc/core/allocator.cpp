@@ -1,5 +1,7 @@
 #include "core/allocator.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
@@ -13,6 +15,7 @@ namespace {
 
 constexpr int64_t kAlignment = 64;             // a cache line, and the widest vector
 constexpr int64_t kFloor = int64_t{64} << 20;  // always worth keeping: one layer's scratch
+constexpr int64_t kMost = int64_t{1} << 56;    // more than any address space; below it no size class overflows
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kCaching = false;  // a cached block would hide use-after-free, a rounded one an overflow
@@ -24,6 +27,7 @@ constexpr bool kCaching = true;
 int64_t size_class(int64_t bytes) {
     if (!kCaching) return std::max<int64_t>(bytes, 1);
     if (bytes <= 512) return 512;
+    if (bytes > kMost) throw std::bad_alloc();
     int64_t step = 64;
     while (step * 16 < bytes) step *= 2;
     return (bytes + step - 1) / step * step;
@@ -37,9 +41,14 @@ struct Cache {
     int64_t limit = std::numeric_limits<int64_t>::max();
 };
 
-// Never destroyed: tensors owned by Python may be freed after static destructors have run.
+// Never destroyed: tensors owned by Python may be freed after static destructors have run. Held still over a fork: a
+// child of one thread would wait for ever for a lock that another one held.
 Cache& cache() {
-    static Cache* instance = new Cache;
+    static Cache* const instance = [] {
+        auto* c = new Cache;
+        pthread_atfork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); }, [] { cache().mutex.unlock(); });
+        return c;
+    }();
     return *instance;
 }
 

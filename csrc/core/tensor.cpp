@@ -30,7 +30,8 @@ Tensor::Tensor(Shape shape, DType dtype, std::shared_ptr<Storage> storage)
 Tensor Tensor::empty(const char* op, Shape shape, DType dtype, Device device) {
     const int64_t bytes = checked_numel(op, shape) * itemsize(dtype);
     try {
-        return Tensor(std::move(shape), dtype, std::make_shared<Storage>(bytes, device));
+        auto storage = std::make_shared<Storage>(bytes, device);  // first: the message below needs the shape
+        return Tensor(std::move(shape), dtype, std::move(storage));
     } catch (const std::bad_alloc&) {
         throw ValueError(concat("[", op, "] not enough memory for ", bytes, " bytes. Received: shape ", shape, "."));
     }
