@@ -136,6 +136,13 @@ def test_nan_and_infinity_reach_exactly_their_windows(each_isa):
     check(make_case("conv2d", arguments={"padding": 1}, x=x, w=w))
 
 
+def test_a_stride_beyond_the_image_costs_nothing(each_isa):
+    """One window, and scratch for what it reads: not for the rows that the stride passes over."""
+    rng = np.random.default_rng(0)
+    x, w = distinct(rng, (8, 4, 5, 8)), distinct(rng, (8, 3, 3, 8))
+    check(make_case("conv2d", arguments={"stride": 10**8, "padding": 1}, x=x, w=w))
+
+
 def test_filters_overwritten_in_place_are_seen():
     """By copy_ and through shared memory: no packed copy may outlive its filters."""
     rng = np.random.default_rng(0)

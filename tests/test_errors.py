@@ -54,6 +54,14 @@ SHAPES = {
         lambda: ck.conv2d(X, W, dilation=(1, 3)), "[conv2d] the output must have at least one row and column.",
         "Q = floor((W=6 + pad 0+0 - dilation 3*(window 3-1) - 1) / stride 1) + 1 = 0",
     ),
+    "conv2d huge plane": (
+        lambda: ck.conv2d(zeros(0, 1 << 40, 1, 4), W, padding=1),
+        "[conv2d] x and w must have at most 2^30 rows and columns.", "x [0,1099511627776,1,4]",
+    ),
+    "conv2d huge padding": (
+        lambda: ck.conv2d(X, W, dilation=1 << 29, padding=1 << 29), "[conv2d] one padded image must have at most",
+        "H=5", "W=6", "C=4", "O=8", "padding top=536870912",
+    ),
     "conv2d stride": (lambda: ck.conv2d(X, W, stride=0), "[conv2d] stride must be at least 1", "stride=(0,0)"),
     "conv2d same stride": (
         lambda: ck.conv2d(X, W, stride=(1, 0), padding="same"), "[conv2d] stride must be at least 1", "stride=(1,0)",

@@ -1,7 +1,5 @@
 #include "core/allocator.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
@@ -9,6 +7,8 @@
 #include <mutex>
 #include <new>
 #include <vector>
+
+#include "core/parallel.h"
 
 namespace ck {
 namespace {
@@ -46,7 +46,7 @@ struct Cache {
 Cache& cache() {
     static Cache* const instance = [] {
         auto* c = new Cache;
-        pthread_atfork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); }, [] { cache().mutex.unlock(); });
+        at_fork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); });
         return c;
     }();
     return *instance;

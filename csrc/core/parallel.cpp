@@ -57,6 +57,10 @@ void set_num_threads(int count) {
     thread_setting() = forked ? 1 : count;
 }
 
+void at_fork(void (*before)(), void (*after)()) {
+    pthread_atfork(before, after, after);
+}
+
 bool parallel_enabled() {
 #ifdef _OPENMP
     return fork_handler_set;

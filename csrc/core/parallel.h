@@ -12,6 +12,8 @@ namespace ck {
 int num_threads();
 void set_num_threads(int count);  // count >= 1
 bool parallel_enabled();          // false when built without OpenMP
+// Calls `before` in the forking thread, `after` in parent and child: for locks that other threads may hold.
+void at_fork(void (*before)(), void (*after)());
 
 // Threads for a loop of `tasks` tasks; scratch is sized by it.
 inline int64_t worker_count(int64_t tasks) {

@@ -12,6 +12,7 @@ Conv2dShape shape_of(const Shape& x, const Shape& w, const Conv2dGeometry& g) {
     CK_CHECK(x.size() == 4, kOp, "x must have shape [N,H,W,C]. Received: ", x, ".");
     CK_CHECK(w.size() == 4, kOp, "w must have shape [O,R,S,C/groups]. Received: ", w, ".");
     check_geometry(kOp, g);
+    check_planes(kOp, x, w);
     const int64_t c = x[3], o = w[0];
     CK_CHECK(o >= 1 && w[1] >= 1 && w[2] >= 1 && w[3] >= 1, kOp, "w must have no empty axis. Received: w ", w, ".");
     CK_CHECK(c % g.groups == 0 && o % g.groups == 0, kOp, "groups must divide C and O. Received: C=", c, ", O=", o,
@@ -51,6 +52,7 @@ Conv2dShape full_shape(const Shape& x, const Shape& w, const Conv2dGeometry& g) 
     Conv2dShape s = shape_of(x, w, g);
     s.p = checked_output_size("P", "H", s.h, s.pad_top, s.pad_bottom, s.r, s.stride_h, s.dilation_h);
     s.q = checked_output_size("Q", "W", s.w, s.pad_left, s.pad_right, s.s, s.stride_w, s.dilation_w);
+    finish_shape(kOp, s);
     return s;
 }
 

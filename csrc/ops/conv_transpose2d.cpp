@@ -16,9 +16,9 @@ Conv2dShape shape_of(const Shape& x, const Shape& w, const Conv2dGeometry& g) {
     CK_CHECK(x.size() == 4, kOp, "x must have shape [N,H,W,C_in]. Received: ", x, ".");
     CK_CHECK(w.size() == 4, kOp, "w must have shape [C_in,R,S,C_out/groups]. Received: ", w, ".");
     check_geometry(kOp, g);
+    check_planes(kOp, x, w);
     CK_CHECK(w[0] >= 1 && w[1] >= 1 && w[2] >= 1 && w[3] >= 1, kOp, "w must have no empty axis. Received: w ", w, ".");
-    CK_CHECK(x[1] >= 1 && x[2] >= 1 && x[1] <= kMaxGeometry && x[2] <= kMaxGeometry, kOp,
-             "x must have at least one row and column, and at most 2^30. Received: x ", x, ".");
+    CK_CHECK(x[1] >= 1 && x[2] >= 1, kOp, "x must have at least one row and column. Received: x ", x, ".");
     CK_CHECK(x[3] == w[0], kOp, "w must have C_in filters. Received: x ", x, " with C_in=", x[3], ", w ", w, " with ",
              w[0], ".");
     CK_CHECK(x[3] % g.groups == 0, kOp, "groups must divide C_in. Received: C_in=", x[3], ", groups=", g.groups, ".");
@@ -44,11 +44,12 @@ int64_t checked_output_size(const char* output, const char* input, int64_t in, i
 // For the gradients: the size of the result is that of its gradient.
 Conv2dShape full_shape(const Shape& x, const Shape& w, const Tensor& dy, const Conv2dGeometry& g) {
     Conv2dShape s = shape_of(x, w, g);
-    CK_CHECK(dy.ndim() == 4 && dy.size(0) == s.n && dy.size(3) == s.c, kOp,
+    CK_CHECK(dy.ndim() == 4 && dy.size(0) == s.n && dy.size(1) >= 1 && dy.size(2) >= 1 && dy.size(3) == s.c, kOp,
              "the gradient must have the shape of the result. Received: ", dy.shape(), ", N=", s.n, ", C_out=", s.c,
              ".");
     s.h = dy.size(1);
     s.w = dy.size(2);
+    finish_shape(kOp, s);
     return s;
 }
 
@@ -60,6 +61,7 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor* bias, co
     Conv2dShape s = shape_of(x.shape(), w.shape(), g);
     s.h = checked_output_size("P", "H", s.p, s.pad_top, s.pad_bottom, s.r, s.stride_h, s.dilation_h, output_padding[0]);
     s.w = checked_output_size("Q", "W", s.q, s.pad_left, s.pad_right, s.s, s.stride_w, s.dilation_w, output_padding[1]);
+    finish_shape(kOp, s);
     if (bias) check_shape(kOp, "bias", *bias, {s.c});
     Tensor y = Tensor::empty(kOp, {s.n, s.h, s.w, s.c}, x.dtype(), x.device());
     visit_floating(kOp, x.dtype(), [&](auto zero) {

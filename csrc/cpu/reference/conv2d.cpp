@@ -5,7 +5,8 @@
 namespace ck::cpu::reference {
 namespace {
 
-// The input row (column) that output row p meets through filter row r; outside [0,H) it is padding.
+// The input row (column) that output row p meets through filter row r; outside [0,H) it is padding, which adds nothing.
+// (The fast paths add 0 * w there: the same but for a w that is not finite.)
 int64_t input_row(const Conv2dShape& s, int64_t p, int64_t r) {
     return p * s.stride_h - s.pad_top + r * s.dilation_h;
 }
