@@ -230,3 +230,18 @@ sys.exit(main({arguments}))"""
     assert err == "convkit train: interrupted\n"
     assert ck.models.load(last).classes[9] == "Ankle boot"
     assert not [name for name in os.listdir(last.parent) if name.endswith(".tmp")]
+
+
+def test_odd_metadata_of_a_weight_file(here, capsys):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    image.fromarray(np.zeros((28, 28), np.uint8)).save(here / "black.png")
+    model = ck.models.lenet5()
+    model.classes, model.normalisation = ["only one"], {"mean": 0.5, "std": 0.25}
+    model.save(here / "few.safetensors")
+    status, out, _ = run(capsys, "predict", here / "black.png", "--weights", here / "few.safetensors", "--top", 10)
+    assert status == 0 and "only one" in out and "class 9" in out
+
+    model.normalisation = {"scale": 2}
+    model.save(here / "scaled.safetensors")
+    status, _, err = run(capsys, "predict", here / "black.png", "--weights", here / "scaled.safetensors")
+    assert status == 2 and err.count("\n") == 1 and "must hold mean and std. Received: {'scale': 2}" in err

@@ -306,3 +306,21 @@ def test_a_generator_state_that_is_none_is_refused(state):
 def test_a_device_is_named_by_a_string():
     with pytest.raises(TypeError, match=r"^\[to\] device must be a string .*Received: 3\.$"):
         ck.zeros(2).to(3)
+
+
+def test_only_floats_have_gradients():
+    for make in (
+        lambda: ck.tensor([1], requires_grad=True),
+        lambda: ck.full((2,), 3, requires_grad=True),
+        lambda: ck.nn.Parameter(np.arange(3)),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^\[tensor\] only float32 and float64 have gradients\. .*: int64\.$"
+        ):
+            make()
+    assert ck.ones(2, dtype=ck.float64, requires_grad=True).requires_grad
+
+
+def test_dtype_names():
+    for name in ("float32", "float64", "uint8", "int64", "bool"):
+        assert getattr(ck, name) == np.dtype(name) and ck.zeros(1, dtype=getattr(ck, name)).dtype == name

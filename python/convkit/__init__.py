@@ -22,6 +22,7 @@ from .config import (
 from .creation import arange, full, ones, zeros
 from .cuda import autocast
 from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
+from .dtypes import bool_ as bool
 from .ops import (
     adaptive_avg_pool2d,
     avg_pool2d,

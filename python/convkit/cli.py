@@ -190,10 +190,18 @@ def _by(shape) -> str:
     return "x".join(map(str, shape))
 
 
+def _scale(model) -> data.Normalize | None:
+    """The scaling of images that the model's file says it was trained with."""
+    try:
+        return data.Normalize(**model.normalisation) if model.normalisation else None
+    except TypeError:
+        raise ValueError(
+            f"the weight file's normalisation must hold mean and std. Received: {model.normalisation}"
+        ) from None
+
+
 def _loader(items, model, batch_size: int, **options) -> data.DataLoader:
-    """Batches scaled as the model's file says it was trained."""
-    scale = data.Normalize(**model.normalisation) if model.normalisation else None
-    return data.DataLoader(items, batch_size, transform=scale, **options)
+    return data.DataLoader(items, batch_size, transform=_scale(model), **options)
 
 
 def _machine(arguments) -> None:
@@ -258,12 +266,12 @@ def _predict(arguments) -> None:
     model = models.load(arguments.weights).to(arguments.device)
     height, width, channels = model.input_shape
     images = np.stack([data.read_image(path, (height, width), channels) for path in arguments.images])
-    if model.normalisation:
-        images = data.Normalize(**model.normalisation)(images)
+    if (scale := _scale(model)) is not None:
+        images = scale(images)
     for path, row in zip(arguments.images, train.predict(model, images, probabilities=True)):
         print(path)
         for number in np.argsort(-row, kind="stable")[: arguments.top]:
-            name = model.classes[number] if model.classes else f"class {number}"
+            name = model.classes[number] if number < len(model.classes or ()) else f"class {number}"
             print(f"  {row[number]:7.2%}  {name}")
 
 

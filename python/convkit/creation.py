@@ -30,8 +30,7 @@ def full(shape, value, dtype=None, device: str = "cpu", requires_grad: bool = Fa
     if dtype is None:
         dtype = _dtype_of(value)
     result = Tensor(_core.full(_shape(shape), value, dtypes.as_dtype("full", dtype))).to(device)
-    result.requires_grad = requires_grad
-    return result
+    return Tensor(result._data, requires_grad)
 
 
 def zeros(*shape, dtype=dtypes.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:

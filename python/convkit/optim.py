@@ -242,13 +242,16 @@ class Schedule:
         raise NotImplementedError
 
     def step(self) -> None:
+        """Count one step and set every group's learning rate."""
         self.steps += 1
         self._apply()
 
     def get_last_lr(self) -> list[float]:
+        """The learning rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
+        """The number of steps taken and the learning rates it started from."""
         return {"steps": self.steps, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:

@@ -19,6 +19,8 @@ class Tensor(_core.TensorBase):
     __hash__ = object.__hash__
 
     def __init__(self, data: _core.Tensor, requires_grad: bool = False):
+        if requires_grad and data.dtype.kind != "f":
+            raise TypeError(f"[tensor] only float32 and float64 have gradients. Received: {data.dtype}.")
         self._data = data
         self.requires_grad = requires_grad
         self.grad = None
@@ -101,6 +103,7 @@ class Tensor(_core.TensorBase):
         return 1, 0  # kDLCPU
 
     def tolist(self):
+        """The elements as nested lists of Python numbers, as numpy's."""
         return self.numpy().tolist()
 
     def detach(self) -> Tensor:
@@ -116,9 +119,11 @@ class Tensor(_core.TensorBase):
         return self
 
     def to(self, device: str) -> Tensor:
+        """The tensor on ``device`` ("cpu", "cuda:0"): itself when it is there. RuntimeError without a usable GPU."""
         return ops.to_device(self, device)
 
     def astype(self, dtype) -> Tensor:
+        """The values in another dtype; differentiable between float32 and float64. TypeError for other dtypes."""
         return ops.astype(self, dtype)
 
     def backward(self, grad=None, retain_graph: bool = False) -> None:
@@ -187,15 +192,19 @@ class Tensor(_core.TensorBase):
         return ops.compare("greater_equal", self, other)
 
     def exp(self):
+        """e**x, elementwise."""
         return ops.exp(self)
 
     def log(self):
+        """Natural logarithm, elementwise: NaN below 0, -inf at 0."""
         return ops.log(self)
 
     def sqrt(self):
+        """Square root, elementwise: NaN below 0."""
         return ops.sqrt(self)
 
     def abs(self):
+        """Absolute value; its gradient at 0 is 0."""
         return ops.abs(self)
 
     # shape
@@ -209,6 +218,7 @@ class Tensor(_core.TensorBase):
 
     @property
     def T(self) -> Tensor:
+        """All axes reversed, as numpy's."""
         return ops.transpose(self, ())
 
     def __getitem__(self, index) -> Tensor:
@@ -216,13 +226,15 @@ class Tensor(_core.TensorBase):
 
     # reductions
     def sum(self, axis=None, keepdims: bool = False) -> Tensor:
+        """Sum over ``axis`` (None: all; int or tuple); int64 for integers and bools."""
         return ops.sum(self, axis, keepdims)
 
     def mean(self, axis=None, keepdims: bool = False) -> Tensor:
+        """Mean over ``axis`` (None: all; int or tuple); float32 for integers and bools, NaN of no elements."""
         return ops.mean(self, axis, keepdims)
 
     def max(self, axis=None, keepdims: bool = False) -> Tensor:
-        """The values; the gradient goes to the first maximum."""
+        """Largest values over ``axis`` (None: all; int or tuple); the gradient goes to the first maximum."""
         return ops.max(self, axis, keepdims)
 
     def argmax(self, axis=None) -> Tensor:
@@ -250,9 +262,7 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
         if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
             raise ValueError(f"[tensor] integers must fit into int64. Received: {array.max()}.")
         array = array.astype(np.int64)
-    result = Tensor(_core.from_numpy(array, False)).to(device)
-    result.requires_grad = requires_grad
-    return result
+    return Tensor(Tensor(_core.from_numpy(array, False)).to(device)._data, requires_grad)
 
 
 def _restore(kind, array, requires_grad: bool) -> Tensor:

@@ -50,10 +50,12 @@ def constant_(t: Tensor, value: float) -> Tensor:
 
 
 def zeros_(t: Tensor) -> Tensor:
+    """Fill ``t`` with 0."""
     return constant_(t, 0.0)
 
 
 def ones_(t: Tensor) -> Tensor:
+    """Fill ``t`` with 1."""
     return constant_(t, 1.0)
 
 

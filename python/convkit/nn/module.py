@@ -62,6 +62,7 @@ class Module:
     _factory: tuple[str, dict] | None = None  # (name in convkit.models, arguments), set by the factory that built it
 
     def forward(self, *args, **kwargs):
+        """What calling the module computes; every subclass that is called defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward(x).")
 
     def __call__(self, *args, **kwargs):
@@ -79,9 +80,11 @@ class Module:
     # Walking the tree
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(attribute, module) of the modules assigned to this one, in order of assignment."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
+        """The modules assigned to this one, in order of assignment."""
         return (value for value in vars(self).values() if isinstance(value, Module))
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
@@ -93,6 +96,7 @@ class Module:
                 yield path, module
 
     def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once, parents first."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
@@ -105,14 +109,17 @@ class Module:
                     yield _join(path, name), value
 
     def parameters(self) -> Iterator[Parameter]:
+        """The parameters of this module and all below it, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """(path, buffer) of this module and all below it."""
         for path, module in self.named_modules():
             for name in module._buffers:
                 yield _join(path, name), getattr(module, name)
 
     def buffers(self) -> Iterator[Tensor]:
+        """The buffers of this module and all below it."""
         return (buffer for _, buffer in self.named_buffers())
 
     def _paths(self, path: str = "") -> Iterator[tuple[str, Module]]:
@@ -139,14 +146,17 @@ class Module:
     # State
 
     def train(self, mode: bool = True) -> Module:
+        """Training mode (``mode=False``: evaluation) for this module and all below it; returns itself."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Module:
+        """Evaluation mode for this module and all below it: no dropout, running statistics; returns itself."""
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Let every parameter learn, or with ``False`` freeze them; returns itself."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
@@ -163,6 +173,7 @@ class Module:
         return self
 
     def num_parameters(self) -> int:
+        """Numbers in ``parameters()``, frozen ones included, buffers not."""
         return sum(parameter.size for parameter in self.parameters())
 
     def state_dict(self) -> dict[str, Tensor]:
