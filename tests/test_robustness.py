@@ -215,6 +215,7 @@ def test_keyboard_interrupt_between_ops_is_prompt():
     started = time.monotonic()
     code = """
 import os, signal, threading, convkit as ck
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits SIGINT ignored
 x, w = ck.ones((2, 40, 40, 33)), ck.ones((40, 3, 3, 33))
 threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
