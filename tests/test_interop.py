@@ -147,3 +147,24 @@ def test_pickle():
     t = ck.tensor([1.0, 2.0], requires_grad=True)
     u = pickle.loads(pickle.dumps(t))
     assert u.tolist() == [1, 2] and u.requires_grad and u.dtype == np.float32
+
+
+def test_numpy_functions_take_tensors_and_operators_stay_ours():
+    a = np.array([-1.0, 0.0, 2.0], np.float32)
+    t = ck.tensor(a, requires_grad=True)
+    for function in (np.exp, np.abs, np.isnan, np.sign):
+        got = function(t)
+        assert type(got) is np.ndarray
+        np.testing.assert_array_equal(got, function(a))
+    for value, expected in (
+        (a + t, a + a), (a - t, a - a), (a * t, a * a), (a / (t + 3), a / (a + 3)), (a @ t, a @ a),
+        ((a + 2) ** t, (a + 2) ** a), (np.float64(2) * t, 2 * a), (np.float32(2) - t, 2 - a), (np.int64(2) + t, 2 + a),
+    ):  # fmt: skip
+        assert isinstance(value, ck.Tensor) and value.requires_grad and value.dtype == np.float32
+        np.testing.assert_allclose(value.numpy(), expected, rtol=1e-6)
+    for value, expected in ((a < t + 1, a < a + 1), (a == t, a == a), (np.float64(0) <= t, 0 <= a), (a != t, a != a)):
+        assert isinstance(value, ck.Tensor) and value.dtype == np.bool_
+        np.testing.assert_array_equal(value.numpy(), expected)
+    total = a.copy()
+    total += t
+    np.testing.assert_array_equal(total, a + a)

@@ -314,9 +314,7 @@ def test_only_floats_have_gradients():
         lambda: ck.full((2,), 3, requires_grad=True),
         lambda: ck.nn.Parameter(np.arange(3)),
     ):
-        with pytest.raises(
-            TypeError, match=r"^\[tensor\] only float32 and float64 have gradients\. .*: int64\.$"
-        ):
+        with pytest.raises(TypeError, match=r"^\[tensor\] only float32 and float64 have gradients\. .*: int64\.$"):
             make()
     assert ck.ones(2, dtype=ck.float64, requires_grad=True).requires_grad
 

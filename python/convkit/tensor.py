@@ -15,7 +15,7 @@ class Tensor(_core.TensorBase):
     """
 
     __slots__ = ("__weakref__", "_node", "grad", "requires_grad")
-    __array_ufunc__ = None  # numpy_array + tensor calls Tensor.__radd__
+    __array_priority__ = 1000.0  # numpy_array + tensor calls Tensor.__radd__; np.exp(tensor) gives an array
     __hash__ = object.__hash__
 
     def __init__(self, data: _core.Tensor, requires_grad: bool = False):
