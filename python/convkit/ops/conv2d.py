@@ -16,8 +16,8 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     ``stride`` and ``dilation`` are an int or (h, w); ``padding`` is an int, (h, w), ((top, bottom), (left, right)),
     "valid" or "same" (TensorFlow's rule); filter o sees the input channels of its group alone. ``activation`` is None,
     "relu", "relu6", "leaky_relu", "tanh" or "sigmoid". Padding adds nothing to a sum, as long as weights are finite: an
-    infinite or NaN weight may make outputs NaN whose windows reach into it. ValueError for shapes that do not fit or an empty output,
-    TypeError for mixed dtypes.
+    infinite or NaN weight may make outputs NaN whose windows reach into it. ValueError for shapes that do not fit or
+    an empty output, TypeError for mixed dtypes.
     """
     x, w, bias = _tensors(x, w, bias)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
