@@ -287,6 +287,17 @@ TYPES = {
     "conv2d bytes": (lambda: ck.conv2d(X.astype(np.uint8), W), "[conv2d] ", "uint8", "float32"),
     "conv2d bias": (lambda: ck.conv2d(X, W, zeros(8, dtype=np.float64)), "[conv2d] ", "float32", "float64"),
     "conv2d stride": (lambda: ck.conv2d(X, W, stride=1.5), "[conv2d] stride must be an int or a pair (h, w).", "1.5"),
+    "conv2d groups": (lambda: ck.conv2d(X, W, groups=1.0), "[conv2d] groups must be an int.", "groups=1.0"),
+    "conv2d activation": (
+        lambda: ck.conv2d(X, W, activation=3),
+        "[conv2d] activation must be None or a name.",
+        "activation=3",
+    ),
+    "linear activation": (
+        lambda: ck.linear(zeros(2, 3), zeros(4, 3), activation=ck.relu),
+        "[linear] activation must be None or a name.",
+        "function relu",
+    ),
     "max_pool2d": (lambda: ck.max_pool2d(X.astype(int), 2), "[max_pool2d] needs float32 or float64.", "int64"),
     "max_pool2d kernel": (
         lambda: ck.max_pool2d(X, 2.0),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
-from .geometry import pads, pair, window_pads
+from .geometry import pads, pair, whole, window_pads
+from .pointwise import activation_name
 
 
 def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
@@ -22,9 +23,10 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     x, w, bias = _tensors(x, w, bias)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     padding = window_pads("conv2d", padding, x.shape, w.shape[1:3] if w.ndim == 4 else (1, 1), stride, dilation)
-    geometry = (stride, padding, dilation, groups)
+    geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
+    activation = activation_name("conv2d", activation)
     image, filters, x_shape = x._data, w._data, x.shape
-    y = _core.conv2d(image, filters, None if bias is None else bias._data, *geometry, activation or "none")
+    y = _core.conv2d(image, filters, None if bias is None else bias._data, *geometry, activation)
     backward = _backward(
         y,
         activation,
@@ -48,7 +50,9 @@ def conv_transpose2d(
     """
     op = "conv_transpose2d"
     x, w, bias = _tensors(x, w, bias)
-    geometry = (pair(op, "stride", stride), pads(op, padding), pair(op, "dilation", dilation), groups)
+    stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
+    geometry = (stride, pads(op, padding), dilation, whole(op, "groups", groups))
+    activation = activation_name(op, activation)
     image, filters, x_shape = x._data, w._data, x.shape
     y = _core.conv_transpose2d(
         image,
@@ -56,7 +60,7 @@ def conv_transpose2d(
         None if bias is None else bias._data,
         *geometry,
         pair(op, "output_padding", output_padding),
-        activation or "none",
+        activation,
     )
     backward = _backward(
         y,
@@ -81,7 +85,7 @@ def _backward(y, activation, inputs, data_gradient, weight_gradient):
     weight_gradient = weight_gradient if w_wanted else None
 
     def backward(dy):
-        dz, db = _core.epilogue_gradient(activation or "none", dy if saved is None else saved, dy, bias_wanted)
+        dz, db = _core.epilogue_gradient(activation, dy if saved is None else saved, dy, bias_wanted)
         return (
             data_gradient and data_gradient(dz),
             weight_gradient and weight_gradient(dz),

@@ -6,6 +6,13 @@ import operator
 from collections.abc import Sequence
 
 
+def whole(op: str, name: str, value) -> int:
+    """An int; signs and ranges are checked by the op itself."""
+    if not _is_index(value):
+        raise TypeError(f"[{op}] {name} must be an int. Received: {name}={value!r}.")
+    return operator.index(value)
+
+
 def pair(op: str, name: str, value) -> tuple[int, int]:
     """``(h, w)`` from an int or a pair of ints. Signs and ranges are checked by the op itself."""
     if _is_index(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
+from .pointwise import activation_name
 
 
 def matmul(a, b) -> Tensor:
@@ -44,7 +45,7 @@ def linear(x, w, bias=None, *, activation: str | None = None) -> Tensor:
     """
     x, w = as_tensor(x), as_tensor(w)
     bias = None if bias is None else as_tensor(bias)
-    activation = activation or ""
+    activation = activation_name("linear", activation)
     u, v = x._data, w._data
     y = _core.linear(u, v, None if bias is None else bias._data, activation)
     x_wanted, w_wanted, bias_wanted = x.requires_grad, w.requires_grad, bias is not None and bias.requires_grad

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
+from .pointwise import activation_name
 
 
 def batch_norm(
@@ -27,16 +28,16 @@ def batch_norm(
     ``(1 - momentum) * old + momentum * new`` with the unbiased variance (both may be None); a single value per channel
     is a ValueError. Otherwise the running statistics normalise.
     """
-    x = as_tensor(x)
+    x, activation = as_tensor(x), activation_name("batch_norm", activation)
     weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
     mean, variance = _statistics(x, running_mean, running_var, training, momentum)
     data, w, b = x._data, _core_of(weight), _core_of(bias)
-    y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation or "")
+    y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation)
     output, has_residual = y if activation else None, residual is not None
 
     def backward(dy):
         return _core.batch_norm_gradient(
-            data, mean, variance, w, b, output, dy, has_residual, eps, activation or "", training
+            data, mean, variance, w, b, output, dy, has_residual, eps, activation, training
         )
 
     return record(y, (x, weight, bias, residual), backward)

@@ -71,6 +71,13 @@ def sigmoid(x) -> Tensor:
     return _unary(x, _core.sigmoid, _core.sigmoid_gradient)
 
 
+def activation_name(op: str, activation) -> str:
+    """The name as the core takes it, where "" means none. The core refuses unknown names."""
+    if not isinstance(activation, str | None):
+        raise TypeError(f"[{op}] activation must be None or a name. Received: activation={activation!r}.")
+    return activation or ""
+
+
 def _operands(op: str, a, b) -> tuple[Tensor, Tensor]:
     """Both as tensors; a Python number takes the other's dtype."""
     if isinstance(a, Tensor) and isinstance(b, numbers.Number):
