@@ -82,3 +82,7 @@ def test_bitwise_stable(function, shape, axis, threads):
     x = distinct(np.random.default_rng(0), shape)
     arguments = {"function": function, "axis": axis, "keepdims": False}
     assert_bitwise_stable(make_case("reduce", arguments=arguments, x=x), threads)
+
+
+def test_argmax_tells_large_integers_apart():
+    assert ck.tensor(np.array([2**53, 2**53 + 1, 5])).argmax(0).item() == 1

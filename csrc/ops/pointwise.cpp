@@ -124,7 +124,7 @@ Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
     check_same_device("compare", a, b);
     const Shape shape = broadcast_shape("compare", a.shape(), b.shape());
     if (a.dtype() != b.dtype() || a.dtype() == DType::uint8 || a.dtype() == DType::boolean) {
-        // Mixed dtypes and small integers compare in a type that holds both exactly.
+        // Mixed dtypes and small integers compare in a type that holds both: int64 beyond 2^53 is rounded, as in numpy.
         const bool floating = a.dtype() == DType::float32 || a.dtype() == DType::float64 ||
                               b.dtype() == DType::float32 || b.dtype() == DType::float64;
         const DType common = floating ? DType::float64 : DType::int64;

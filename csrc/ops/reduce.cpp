@@ -78,13 +78,15 @@ Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bo
 }
 
 Tensor argmax(const Tensor& x, const std::vector<int64_t>& axes, bool keepdims) {
-    if (x.dtype() == DType::int64 || x.dtype() == DType::uint8 || x.dtype() == DType::boolean) {
-        return argmax(cast(x, DType::float64), axes, keepdims);
-    }
+    if (x.dtype() == DType::uint8 || x.dtype() == DType::boolean) return argmax(cast(x, DType::int64), axes, keepdims);
     const Canonical c = canonical("argmax", x, axes);
     CK_CHECK(c.s.len > 0 || c.s.outer * c.s.inner == 0, "argmax",
              "the maximum of no elements is not defined. Received: shape ", x.shape(), ", axis=", axes, ".");
     Tensor y = Tensor::empty("argmax", keepdims ? c.keepdims : c.kept, DType::int64, x.device());
+    if (x.dtype() == DType::int64) {
+        cpu::reference::argmax<int64_t>(c.s, c.x.data<int64_t>(), y.data<int64_t>());
+        return y;
+    }
     visit_floating("argmax", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device()).argmax(c.s, c.x.template data<T>(), y.data<int64_t>());

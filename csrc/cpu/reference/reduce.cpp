@@ -51,7 +51,8 @@ void scatter_to_index(const ReduceShape& s, const int64_t* index, const T* dy, T
 CK_INSTANTIATE(reduce)
 CK_INSTANTIATE(argmax)
 CK_INSTANTIATE(scatter_to_index)
-// Integer tensors take this loop too (csrc/ops/reduce.cpp).
+// Integer tensors take these loops too (csrc/ops/reduce.cpp).
 namespace ck::cpu::reference {
 template Signature<int64_t>::reduce reduce<int64_t>;
+template Signature<int64_t>::argmax argmax<int64_t>;
 }  // namespace ck::cpu::reference
