@@ -145,3 +145,9 @@ def test_nan_spreads_through_averages_only_in_its_window():
 @pytest.mark.parametrize("text", ["maxpool:n3c33h31k3s2p1", "maxpool:n2c64h24k2", "avgpool:n3c17h33k3s1p1"])
 def test_bitwise_stable(text, threads):
     assert_bitwise_stable(problem_case(parse(text)), threads)
+
+
+def test_no_images_cost_no_time(each_isa):
+    """However large the planes would be."""
+    assert ck.adaptive_avg_pool2d(np.zeros((0, 4, 4, 3), np.float32), 2**31 - 1).shape == (0, 2**31 - 1, 2**31 - 1, 3)
+    assert ck.max_pool2d(np.zeros((0, 2**40, 2, 3), np.float32), 2).shape == (0, 2**39, 1, 3)

@@ -90,8 +90,10 @@ Tensor unary(UnaryOp op, const Tensor& x, double slope) {
 }
 
 Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, double slope) {
-    check_shape(op_name(op), "the gradient", dy, x.shape());
-    check_same_dtype(op_name(op), x, dy);
+    for (const Tensor* t : {&y, &dy}) {
+        check_shape(op_name(op), t == &y ? "y" : "the gradient", *t, x.shape());
+        check_same_dtype(op_name(op), x, *t);
+    }
     Tensor dx = Tensor::empty(op_name(op), x.shape(), x.dtype(), x.device());
     visit_floating(op_name(op), x.dtype(), [&](auto zero) {
         using T = decltype(zero);

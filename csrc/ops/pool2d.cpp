@@ -34,7 +34,8 @@ int64_t output_count(const char* op, const Axis& a, bool ceil_mode) {
     int64_t count = (ceil_mode ? ceil_div(room, a.stride) : room / a.stride) + 1;
     // A window must start in the input or in the padding before it.
     if (ceil_mode && (count - 1) * a.stride >= a.size + a.before) --count;
-    for (int64_t i = 0; i < count; ++i) {
+    // Those that begin in the padding, and the last: the others begin at an input element.
+    for (int64_t i = 0; i < count; i = (i + 1) * a.stride < a.before ? i + 1 : std::max(i + 1, count - 1)) {
         const int64_t start = i * a.stride - a.before;
         const int64_t first = start >= 0 ? start : start + ceil_div(-start, a.dilation) * a.dilation;
         CK_CHECK(first < a.size && first < start + window_extent(a), op,
@@ -196,7 +197,7 @@ Tensor adaptive_avg_pool2d(const Tensor& x, const std::array<int64_t, 2>& size) 
     Tensor y = Tensor::empty(op, {s.n, s.p, s.q, s.c}, x.dtype(), x.device());
     visit_floating(op, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        backend<T>(x.device()).adaptive_avg_pool2d(s, x.data<T>(), y.data<T>());
+        if (y.numel()) backend<T>(x.device()).adaptive_avg_pool2d(s, x.data<T>(), y.data<T>());
     });
     return y;
 }
@@ -209,7 +210,7 @@ Tensor adaptive_avg_pool2d_gradient(const Shape& x_shape, const Tensor& dy) {
     Tensor dx = Tensor::empty(op, x_shape, dy.dtype(), dy.device());
     visit_floating(op, dy.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        backend<T>(dy.device()).adaptive_avg_pool2d_gradient(s, dy.data<T>(), dx.data<T>());
+        if (dx.numel()) backend<T>(dy.device()).adaptive_avg_pool2d_gradient(s, dy.data<T>(), dx.data<T>());
     });
     return dx;
 }
