@@ -322,3 +322,8 @@ def test_only_floats_have_gradients():
 def test_dtype_names():
     for name in ("float32", "float64", "uint8", "int64", "bool"):
         assert getattr(ck, name) == np.dtype(name) and ck.zeros(1, dtype=getattr(ck, name)).dtype == name
+
+
+def test_no_tensor_equals_none():
+    t = ck.zeros(2)
+    assert (t == None) is False and (t != None) is True  # noqa: E711

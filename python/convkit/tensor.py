@@ -174,10 +174,10 @@ class Tensor(_core.TensorBase):
         return ops.abs(self)
 
     def __eq__(self, other):
-        return ops.compare("equal", self, other)
+        return NotImplemented if other is None else ops.compare("equal", self, other)
 
     def __ne__(self, other):
-        return ops.compare("not_equal", self, other)
+        return NotImplemented if other is None else ops.compare("not_equal", self, other)
 
     def __lt__(self, other):
         return ops.compare("less", self, other)
