@@ -45,6 +45,12 @@ class Tensor {
     std::shared_ptr<Storage> storage_;
 };
 
+// The elements of an optional argument.
+template <class T>
+T* data_or_null(const Tensor* t) {
+    return t ? t->data<T>() : nullptr;
+}
+
 // Door checks used by every op.
 void check_same_device(const char* op, const Tensor& a, const Tensor& b);
 void check_same_dtype(const char* op, const Tensor& a, const Tensor& b);

@@ -4,6 +4,7 @@
 #include "core/allocator.h"
 #include "core/argmax.h"
 #include "core/parallel.h"
+#include "core/pool_bins.h"
 #include "cpu/backend.h"
 #include "cpu/resample.h"
 #include "cpu/streaming.h"
@@ -121,16 +122,6 @@ ResampleAxis average_gradient_axis(int64_t inputs, int64_t outputs, Bin bin) {
         for (int64_t i = bin(p).begin; i < bin(p).end; ++i)
             entries.push_back({p, i, 1 / static_cast<float>(bin(p).divisor)});
     return ResampleAxis(inputs, transposed(std::move(entries)));
-}
-
-auto row_bins(const Pool2dShape& s, bool include_pad) {
-    return [=](int64_t p) { return average_bin(p, s.h, s.r, s.stride_h, s.pad_top, s.pad_bottom, include_pad); };
-}
-auto column_bins(const Pool2dShape& s, bool include_pad) {
-    return [=](int64_t q) { return average_bin(q, s.w, s.s, s.stride_w, s.pad_left, s.pad_right, include_pad); };
-}
-auto adaptive_bins(int64_t in, int64_t out) {
-    return [=](int64_t p) { return adaptive_bin(p, in, out); };
 }
 
 }  // namespace

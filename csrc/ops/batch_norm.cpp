@@ -24,11 +24,6 @@ BatchNormShape checked_shape(const Tensor& x, const Tensor& mean, const Tensor& 
     return {c ? x.numel() / c : 0, c, settings.eps, settings.activation, settings.training};
 }
 
-template <class T>
-T* data_or_null(const Tensor* t) {
-    return t ? t->data<T>() : nullptr;
-}
-
 }  // namespace
 
 std::pair<Tensor, Tensor> batch_norm_statistics(const Tensor& x, double momentum, Tensor* running_mean,

@@ -11,11 +11,6 @@ Reduction parse_reduction(const char* op, const std::string& name) {
     throw ValueError(concat("[", op, "] reduction must be 'none', 'mean' or 'sum'. Received: '", name, "'."));
 }
 
-template <class T>
-const T* data_or_null(const Tensor* t) {
-    return t ? t->data<T>() : nullptr;
-}
-
 constexpr const char* kCrossEntropy = "cross_entropy";
 
 // Checked arguments of cross_entropy; int64 labels or probabilities, by the dtype of `target`.

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "core/argmax.h"
+#include "core/pool_bins.h"
 #include "cpu/reference/reference.h"
 
 namespace ck::cpu::reference {
@@ -94,16 +95,6 @@ void average_gradient(const Resize2dShape& s, RowBin row_bin, ColumnBin column_b
 
 Resize2dShape sizes(const Pool2dShape& s) {
     return {s.n, s.h, s.w, s.c, s.p, s.q};
-}
-
-auto row_bins(const Pool2dShape& s, bool include_pad) {
-    return [=](int64_t p) { return average_bin(p, s.h, s.r, s.stride_h, s.pad_top, s.pad_bottom, include_pad); };
-}
-auto column_bins(const Pool2dShape& s, bool include_pad) {
-    return [=](int64_t q) { return average_bin(q, s.w, s.s, s.stride_w, s.pad_left, s.pad_right, include_pad); };
-}
-auto adaptive_bins(int64_t in, int64_t out) {
-    return [=](int64_t p) { return adaptive_bin(p, in, out); };
 }
 
 }  // namespace
