@@ -18,6 +18,9 @@ target_compile_options(convkit_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cx
 
 # LTO stays off: it could move AVX code into functions that everyone calls.
 function(convkit_add_isa name)
+    if(CONVKIT_ISAS AND NOT name IN_LIST CONVKIT_ISAS)
+        return()
+    endif()
     add_library(convkit_isa_${name} OBJECT "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../csrc/cpu/isa/unit.cpp")
     target_link_libraries(convkit_isa_${name} PRIVATE convkit_options)
     target_compile_definitions(convkit_isa_${name} PRIVATE CK_ISA=${name} CK_ISA_${name})
