@@ -1,6 +1,7 @@
 #include "bindings/bindings.h"
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "core/precision.h"
 #include "cpu/dispatch.h"
 
 namespace ck::bindings {
@@ -14,6 +15,10 @@ void bind_config(py::module_& m) {
     m.def("set_isa", &cpu::set_isa, py::arg("name"));
     m.def("get_num_threads", &num_threads);
     m.def("set_num_threads", &set_num_threads, py::arg("count"));
+    m.def(
+        "set_precise", [](bool precise) { set_precision(precise ? Precision::precise : Precision::fast); },
+        py::arg("precise"));
+    m.def("precise", [] { return precision() == Precision::precise; });
     m.def("set_cache_limit", &set_cache_limit, py::arg("bytes"), NoGil());
     m.def("cached_bytes", &cached_bytes);
 }

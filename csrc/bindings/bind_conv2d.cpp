@@ -1,5 +1,6 @@
 // Convolution: geometry arrives as (stride, padding, dilation, groups), already pairs and (top, bottom, left, right).
 #include "bindings/bindings.h"
+#include "cpu/conv_choice.h"
 
 namespace ck::bindings {
 namespace {
@@ -18,6 +19,23 @@ void bind_conv2d(py::module_& m) {
         },
         py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
+    m.def(
+        "conv2d_algorithm",
+        [](const std::string& pass, const Shape& x_shape, const Shape& w_shape, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups) {
+            return conv2d_algorithm(pass, x_shape, w_shape, {stride, padding, dilation, groups});
+        },
+        py::arg("pass"), py::arg("x_shape"), py::arg("w_shape"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"));
+    m.def(
+        "conv2d_algorithms",
+        [](const std::string& pass, const Shape& x_shape, const Shape& w_shape, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups) {
+            return conv2d_algorithms(pass, x_shape, w_shape, {stride, padding, dilation, groups});
+        },
+        py::arg("pass"), py::arg("x_shape"), py::arg("w_shape"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"));
+    m.def("set_conv2d_algorithm", &cpu::force_conv, py::arg("name"));
     m.def(
         "conv2d_data_gradient",
         [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Pair& stride, const Pads& padding,

@@ -4,6 +4,7 @@
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/backend.h"
+#include "cpu/conv_choice.h"
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
@@ -22,21 +23,33 @@ void pack_filters(const DirectConv& s, const float* w, float* packed) {
     });
 }
 
+void run_direct(const DirectConv& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+    Scratch<float> packed(s.groups * packed_filter_size(s));
+    pack_filters(s, w, packed.data());
+    direct_conv(s, x, packed.data(), bias, act, y);
+}
+
+void run_depthwise(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+    const int64_t taps = s.r * s.s;
+    Scratch<float> filters(taps * s.o);  // [R*S,O]
+    for (int64_t o = 0; o < s.o; ++o)
+        for (int64_t t = 0; t < taps; ++t) filters.data()[t * s.o + o] = w[o * taps + t];
+    depthwise_conv(as_depthwise(s), x, filters.data(), bias, act, 1, y);
+}
+
 }  // namespace
 
 void conv2d(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
-    if (is_depthwise(s)) {
-        const DirectConv depthwise = as_depthwise(s);
-        const int64_t taps = s.r * s.s;
-        Scratch<float> filters(taps * s.o);  // [R*S,O]
-        for (int64_t o = 0; o < s.o; ++o)
-            for (int64_t t = 0; t < taps; ++t) filters.data()[t * s.o + o] = w[o * taps + t];
-        return depthwise_conv(depthwise, x, filters.data(), bias, act, 1, y);
+    const ConvAlgorithm algorithm = choose_conv(ConvPass::forward, s);
+    switch (algorithm) {
+        case ConvAlgorithm::depthwise:
+            return run_depthwise(s, x, w, bias, act, y);
+        case ConvAlgorithm::winograd4:
+        case ConvAlgorithm::winograd2:
+            return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), x, w, false, bias, act, y);
+        default:
+            return run_direct(as_direct(s), x, w, bias, act, y);
     }
-    const DirectConv direct = as_direct(s);
-    Scratch<float> packed(s.groups * packed_filter_size(direct));
-    pack_filters(direct, w, packed.data());
-    direct_conv(direct, x, packed.data(), bias, act, y);
 }
 
 }  // namespace ck::cpu

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "cpu/backend.h"
 #include "cpu/conv2d_scatter.h"
+#include "cpu/conv_choice.h"
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
@@ -92,11 +93,7 @@ void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& ro
     depthwise_conv(phase, dy, filters.data(), bias, act, s.o / s.c, dx);
 }
 
-}  // namespace
-
-void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
-                          float* dx) {
-    if (scatter_pays(s)) return scatter_data_gradient(s, dy, w, bias, act, dx);
+void run_phases(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act, float* dx) {
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
         const PhaseAxis rows = phase_axis(i, s.h, s.stride_h, s.dilation_h, s.pad_top, s.r);
         for (int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
@@ -111,6 +108,25 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
             pack_filters(s, phase, rows, columns, w, packed.data());
             direct_conv(phase, dy, packed.data(), bias, act, start);
         }
+    }
+}
+
+}  // namespace
+
+void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
+                          float* dx) {
+    const ConvAlgorithm algorithm = choose_conv(ConvPass::data, s);
+    switch (algorithm) {
+        case ConvAlgorithm::scatter:
+            return scatter_data_gradient(s, dy, w, bias, act, dx);
+        case ConvAlgorithm::winograd4:
+        case ConvAlgorithm::winograd2: {
+            const DirectConv rotated =
+                phase_problem(s, phase_axis(0, s.h, 1, 1, s.pad_top, s.r), phase_axis(0, s.w, 1, 1, s.pad_left, s.s));
+            return winograd_conv(winograd_tile_size(algorithm, s), rotated, dy, w, true, bias, act, dx);
+        }
+        default:
+            return run_phases(s, dy, w, bias, act, dx);
     }
 }
 

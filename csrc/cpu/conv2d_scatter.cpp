@@ -85,8 +85,8 @@ void add_dy_row(const Conv2dShape& s, const Plan& plan, const float* dy, const f
 
 }  // namespace
 
-bool scatter_pays(const Conv2dShape& s) {
-    return s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width;
+bool scatter_applies(const Conv2dShape& s) {
+    return s.groups == 1 && s.c <= kernels().vector_width;
 }
 
 void scatter_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,

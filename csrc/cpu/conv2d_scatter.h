@@ -5,7 +5,7 @@
 
 namespace ck::cpu {
 
-bool scatter_pays(const Conv2dShape& s);
+bool scatter_applies(const Conv2dShape& s);
 
 // Each dy pixel times all filters gives its window's share of dx, [R*S*C], which is added where the window lies.
 // As a GEMM: m = N*P*Q, n = R*S*C, k = O. Every task owns some rows of dx, so the order of additions is fixed.

@@ -5,6 +5,7 @@
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/backend.h"
+#include "cpu/conv_choice.h"
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
@@ -135,15 +136,7 @@ void finish(const DirectConv& s, const Plan& plan, float* parts, float* dw) {
     });
 }
 
-}  // namespace
-
-void conv2d_weight_gradient(const Conv2dShape& shape, const float* x, const float* dy, float* dw) {
-    const DirectConv s = as_direct(shape);
-    if (s.n == 0) {
-        std::fill_n(dw, shape.o * s.k(), 0.0f);
-        return;
-    }
-    if (is_depthwise(shape)) return depthwise_weight_gradient(as_depthwise(shape), x, dy, dw);
+void run_direct(const DirectConv& s, const float* x, const float* dy, float* dw) {
     const Plan plan = make_plan(s);
     const ConvWindows& v = plan.windows;
     Scratch<int64_t> tap(s.k());
@@ -163,6 +156,25 @@ void conv2d_weight_gradient(const Conv2dShape& shape, const float* x, const floa
     });
     for (int64_t group = 0; group < s.groups; ++group)
         finish(s, plan, parts.data() + group * plan.parts * size, dw + group * s.o * s.k());
+}
+
+}  // namespace
+
+void conv2d_weight_gradient(const Conv2dShape& s, const float* x, const float* dy, float* dw) {
+    if (s.n == 0) {
+        std::fill_n(dw, s.o * s.r * s.s * (s.c / s.groups), 0.0f);
+        return;
+    }
+    const ConvAlgorithm algorithm = choose_conv(ConvPass::weights, s);
+    switch (algorithm) {
+        case ConvAlgorithm::depthwise:
+            return depthwise_weight_gradient(as_depthwise(s), x, dy, dw);
+        case ConvAlgorithm::winograd4:
+        case ConvAlgorithm::winograd2:
+            return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, dy, dw);
+        default:
+            return run_direct(as_direct(s), x, dy, dw);
+    }
 }
 
 }  // namespace ck::cpu

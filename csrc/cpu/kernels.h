@@ -104,6 +104,58 @@ struct Conv2dKernels {
     void (*add_windows)(const WindowScatter& s);
 };
 
+// One tile of pixels, x at its first, which may lie outside the image: only rows [row0,row1) x columns
+// [column0,column1) of it exist, the others are zeros. Gives v[points*points][channels rounded up to whole vectors].
+struct WinogradTile {
+    int64_t channels;
+    const float* x;
+    int64_t row, pixel;
+    int64_t row0, row1, column0, column1;
+    float* v;
+    int64_t v_point;
+};
+
+// The tile's outputs y[rows,columns] from v[points*points][channels].
+struct WinogradOutput {
+    int64_t channels;
+    const float* v;
+    int64_t v_point;
+    const float* bias;  // [channels], may be null
+    Activation act;
+    float* y;
+    int64_t row, pixel;
+    int64_t rows, columns;  // 1 to `outputs`
+};
+
+// Filters of `columns` output channels for k input channels: tap (i,j) at w[i*w_row + j*w_column + k*w_k + column].
+struct WinogradFilters {
+    int64_t k, columns;
+    const float* w;
+    int64_t w_row, w_column, w_k;
+    float* u;  // [points*points][k][columns rounded up to whole vectors]
+    int64_t u_point, u_k;
+};
+
+// dw[rows][taps,taps][columns] (+)= from u[points*points][rows][columns].
+struct WinogradFilterGradient {
+    int64_t rows, columns;
+    const float* u;
+    int64_t u_point, u_row;
+    float* dw;
+    int64_t dw_row, dw_tap;
+    bool accumulate;
+};
+
+// cpu/isa/winograd.h: F(outputs x outputs, taps x taps), points = outputs + taps - 1.
+struct WinogradKernels {
+    int outputs, taps, points;
+    void (*input)(const WinogradTile& s);            // of points x points pixels of x
+    void (*output_gradient)(const WinogradTile& s);  // of outputs x outputs pixels of dy
+    void (*output)(const WinogradOutput& s);
+    void (*filters)(const WinogradFilters& s);
+    void (*filter_gradient)(const WinogradFilterGradient& s);
+};
+
 // y[pixels,channels] = activation(bias + sum over taps of x[i*x_pixel + tap[t] + c] * w[t,c]).
 struct DepthwiseLine {
     int64_t channels, pixels, taps;
@@ -229,6 +281,7 @@ struct CpuKernels {
     PointwiseKernels pointwise;
     GemmKernels gemm;
     Conv2dKernels conv2d;
+    WinogradKernels winograd4x3, winograd2x3, winograd2x5;  // outputs x taps
     DepthwiseKernels depthwise;
     Pool2dKernels pool2d;
     ResizeKernels resize;

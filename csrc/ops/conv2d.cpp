@@ -1,3 +1,5 @@
+#include "cpu/conv_choice.h"
+#include "cpu/dispatch.h"
 #include "ops/backend.h"
 #include "ops/conv2d_checks.h"
 #include "ops/ops.h"
@@ -56,7 +58,29 @@ Conv2dShape full_shape(const Shape& x, const Shape& w, const Conv2dGeometry& g) 
     return s;
 }
 
+cpu::ConvPass parse_pass(const std::string& pass) {
+    if (pass == "forward") return cpu::ConvPass::forward;
+    if (pass == "data") return cpu::ConvPass::data;
+    CK_CHECK(pass == "weights", kOp, "the pass must be forward, data or weights. Received: ", pass, ".");
+    return cpu::ConvPass::weights;
+}
+
 }  // namespace
+
+std::string conv2d_algorithm(const std::string& pass, const Shape& x, const Shape& w, const Conv2dGeometry& g) {
+    const Conv2dShape s = full_shape(x, w, g);
+    return cpu::reference_active() ? "reference" : cpu::name(cpu::choose_conv(parse_pass(pass), s));
+}
+
+std::vector<std::string> conv2d_algorithms(const std::string& pass, const Shape& x, const Shape& w,
+                                           const Conv2dGeometry& g) {
+    const Conv2dShape s = full_shape(x, w, g);
+    if (cpu::reference_active()) return {"reference"};
+    std::vector<std::string> names;
+    for (cpu::ConvAlgorithm algorithm : cpu::applicable_conv(parse_pass(pass), s))
+        names.push_back(cpu::name(algorithm));
+    return names;
+}
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act) {
     check_operands(kOp, x, w, bias);

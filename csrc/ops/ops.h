@@ -80,6 +80,10 @@ struct Conv2dGeometry {
     int64_t groups;
 };
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act);
+// What would run for a float32 problem: pass is "forward", "data" or "weights". The second lists all that could.
+std::string conv2d_algorithm(const std::string& pass, const Shape& x, const Shape& w, const Conv2dGeometry& g);
+std::vector<std::string> conv2d_algorithms(const std::string& pass, const Shape& x, const Shape& w,
+                                           const Conv2dGeometry& g);
 Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g);
 Tensor conv2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy, const Conv2dGeometry& g);
 // x [N,H,W,C_in], w [C_in,R,S,C_out/groups] -> [N,P,Q,C_out]

@@ -10,8 +10,6 @@ import numpy as np
 
 from . import _core, cuda
 
-_precision = "fast"
-
 
 def apply_environment() -> None:
     """CONVKIT_ISA forces a vector unit; called once at import."""
@@ -45,16 +43,15 @@ def set_workspace_limit(bytes: int) -> None:
 
 
 def set_precision(mode: str) -> None:
-    """``"fast"`` (default) allows algorithms with a larger, documented error bound; ``"precise"`` does not."""
-    global _precision
+    """``"fast"`` (default) allows algorithms with a larger error bound, ``"precise"`` does not: docs/kernels.md."""
     if mode not in ("fast", "precise"):
         raise ValueError(f'[set_precision] the mode must be "fast" or "precise". Received: {mode!r}.')
-    _precision = mode
+    _core.set_precise(mode == "precise")
 
 
 def get_precision() -> str:
     """The mode set by :func:`set_precision`."""
-    return _precision
+    return "precise" if _core.precise() else "fast"
 
 
 def package_version() -> str:
@@ -79,7 +76,7 @@ def show_config() -> str:
         "ISA available": " ".join(_core.available_isas()),
         "ISA active": _core.active_isa(),
         "threads": f"{get_num_threads()} ({'OpenMP' if _core.openmp else 'built without OpenMP'})",
-        "precision": _precision,
+        "precision": get_precision(),
         "CUDA compiled": _core.cuda_architectures or "no",
         "CUDA": "available" if reason is None else f"not available: {reason}",
     }

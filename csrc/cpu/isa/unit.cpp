@@ -21,6 +21,7 @@ using namespace ck::cpu;
 #include "cpu/isa/reduce.h"
 #include "cpu/isa/resize.h"
 #include "cpu/isa/softmax.h"
+#include "cpu/isa/winograd.h"
 
 #define CK_TEXT_(name) #name
 #define CK_TEXT(name) CK_TEXT_(name)
@@ -29,9 +30,9 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA),   kWidth,          kPointwiseKernels, kGemmKernels,      kConv2dKernels,
-        kDepthwiseKernels, kPool2dKernels,  kResizeKernels,    kBatchNormKernels, kOptimizerKernels,
-        kReduceKernels,    kSoftmaxKernels, kLossKernels,      kDropoutKernels,
+        CK_TEXT(CK_ISA),   kWidth,          kPointwiseKernels, kGemmKernels,   kConv2dKernels,  kWinograd<4, 3>,
+        kWinograd<2, 3>,   kWinograd<2, 5>, kDepthwiseKernels, kPool2dKernels, kResizeKernels,  kBatchNormKernels,
+        kOptimizerKernels, kReduceKernels,  kSoftmaxKernels,   kLossKernels,   kDropoutKernels,
     };
     return table;
 }

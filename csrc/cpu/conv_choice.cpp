@@ -1,0 +1,123 @@
+#include "cpu/conv_choice.h"
+
+#include <atomic>
+
+#include "core/check.h"
+#include "core/precision.h"
+#include "cpu/conv2d_scatter.h"
+#include "cpu/depthwise.h"
+#include "cpu/dispatch.h"
+
+namespace ck::cpu {
+namespace {
+
+constexpr ConvAlgorithm kAll[] = {ConvAlgorithm::direct, ConvAlgorithm::winograd4, ConvAlgorithm::winograd2,
+                                  ConvAlgorithm::depthwise, ConvAlgorithm::scatter};
+
+std::atomic<int> forced{-1};  // a ConvAlgorithm, or none
+
+// With fewer channels on either side the transforms cost what the products save: about 200 instructions a tile and
+// vector of channels each.
+constexpr int64_t kWinogradChannels = 16;
+
+// How many times fewer multiplications the tiles take than the direct sum, those beyond the image's edge included.
+double winograd_saving(WinogradTileSize size, const Conv2dShape& s) {
+    const int64_t outputs = size == WinogradTileSize::f4x3 ? 4 : 2, points = outputs + s.r - 1;
+    const int64_t tiles = ceil_div(s.p, outputs) * ceil_div(s.q, outputs);
+    return static_cast<double>(s.r * s.s * s.p * s.q) / static_cast<double>(points * points * tiles);
+}
+
+// The better of the tiles that apply, direct when they save less than their transforms cost. An image of fewer rows or
+// columns than the filter has taps that meet padding only: their gradient is zero, not nearly zero.
+ConvAlgorithm choose_dense(const Conv2dShape& s) {
+    constexpr double kLeastSaving = 1.5;
+    if (std::min(s.c, s.o) < kWinogradChannels || s.h < s.r || s.w < s.s) return ConvAlgorithm::direct;
+    ConvAlgorithm best = ConvAlgorithm::direct;
+    double saving = kLeastSaving;
+    for (ConvAlgorithm algorithm : {ConvAlgorithm::winograd4, ConvAlgorithm::winograd2}) {
+        const WinogradTileSize size = winograd_tile_size(algorithm, s);
+        if (!winograd_applies(s, size) || winograd_saving(size, s) < saving) continue;
+        if (algorithm == ConvAlgorithm::winograd4 && precision() == Precision::precise) continue;
+        best = algorithm;
+        saving = winograd_saving(size, s);
+    }
+    return best;
+}
+
+bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
+    switch (algorithm) {
+        case ConvAlgorithm::direct:
+            return !is_depthwise(s);
+        case ConvAlgorithm::winograd4:
+            return winograd_applies(s, WinogradTileSize::f4x3);
+        case ConvAlgorithm::winograd2:
+            return winograd_applies(s, winograd_tile_size(algorithm, s));
+        case ConvAlgorithm::depthwise:
+            return is_depthwise(s);
+        case ConvAlgorithm::scatter:
+            return pass == ConvPass::data && scatter_applies(s);
+    }
+    return false;
+}
+
+ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
+    if (is_depthwise(s)) return ConvAlgorithm::depthwise;
+    // Of so few input channels the direct data gradient would fill half of its vectors at most.
+    if (pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width)
+        return ConvAlgorithm::scatter;
+    return choose_dense(s);
+}
+
+}  // namespace
+
+std::string name(ConvAlgorithm algorithm) {
+    switch (algorithm) {
+        case ConvAlgorithm::direct:
+            return "direct";
+        case ConvAlgorithm::winograd4:
+            return "winograd4";
+        case ConvAlgorithm::winograd2:
+            return "winograd2";
+        case ConvAlgorithm::depthwise:
+            return "depthwise";
+        case ConvAlgorithm::scatter:
+            return "scatter";
+    }
+    return "";
+}
+
+WinogradTileSize winograd_tile_size(ConvAlgorithm algorithm, const Conv2dShape& s) {
+    if (algorithm == ConvAlgorithm::winograd4) return WinogradTileSize::f4x3;
+    return s.r == 5 ? WinogradTileSize::f2x5 : WinogradTileSize::f2x3;
+}
+
+ConvAlgorithm choose_conv(ConvPass pass, const Conv2dShape& s) {
+    const int wanted = forced;
+    if (wanted >= 0 && applies(pass, static_cast<ConvAlgorithm>(wanted), s)) return static_cast<ConvAlgorithm>(wanted);
+    return choose(pass, s);
+}
+
+std::vector<ConvAlgorithm> applicable_conv(ConvPass pass, const Conv2dShape& s) {
+    std::vector<ConvAlgorithm> found;
+    for (ConvAlgorithm algorithm : kAll)
+        if (applies(pass, algorithm, s)) found.push_back(algorithm);
+    return found;
+}
+
+void force_conv(const std::string& wanted) {
+    if (wanted == "auto") {
+        forced = -1;
+        return;
+    }
+    std::string names = "auto";
+    for (ConvAlgorithm algorithm : kAll) {
+        if (name(algorithm) == wanted) {
+            forced = static_cast<int>(algorithm);
+            return;
+        }
+        names += ", " + name(algorithm);
+    }
+    throw ValueError(concat("[conv2d] the algorithm must be one of ", names, ". Received: ", wanted, "."));
+}
+
+}  // namespace ck::cpu

@@ -1,0 +1,249 @@
+// Winograd's minimal filtering, F(m x m, r x r) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+// 2015): tiles of m + r - 1 pixels squared are evaluated at as many points squared, multiplied point by point by the
+// filters' values there, and interpolated. The transforms here run over channels, so they need no shuffles.
+#pragma once
+#include "cpu/isa/activation.h"
+#include "cpu/isa/conv2d.h"
+#include "cpu/isa/vec.h"
+
+namespace {
+
+// The points: 0, one or two pairs +-p, infinity. A pixel tile is multiplied by B^T (`input`); polynomials with n
+// coefficients are evaluated (`evaluate`: rows 1, p, p^2, ...; the point infinity has the last coefficient) and the
+// other way round (`combine`, the transpose). kScale are the factors of the points that the filters carry.
+template <int points>
+struct Points;
+
+template <>
+struct Points<4> {  // 0, +-1, infinity
+    static constexpr float kScale[4] = {1, 0.5f, 0.5f, 1};
+    static CK_INLINE void input(const vf* d, vf* v) {
+        v[0] = d[0] - d[2];
+        v[1] = d[1] + d[2];
+        v[2] = d[2] - d[1];
+        v[3] = d[3] - d[1];
+    }
+    template <int n>
+    static CK_INLINE void evaluate(const vf* y, vf* v) {
+        const vf even = n > 2 ? y[0] + y[2] : y[0];
+        v[0] = y[0];
+        v[1] = even + y[1];
+        v[2] = even - y[1];
+        v[3] = y[n - 1];
+    }
+    template <int n>
+    static CK_INLINE void combine(const vf* v, vf* y) {
+        const vf even = v[1] + v[2], odd = v[1] - v[2];
+        y[0] = v[0] + even;
+        y[1] = odd;
+        if (n > 2) y[2] = even;
+        y[n - 1] += v[3];
+    }
+};
+
+// 0, +-a, +-b, infinity with a = 1/sqrt(2) and b = sqrt(2): as many operations as with the usual 1 and 2 at a quarter
+// of the rounding error, because no power of them is far from 1.
+template <>
+struct Points<6> {
+    static constexpr float kA = 0.70710678118654752440f, kB = 1.41421356237309504880f, kA2 = 0.5f, kB2 = 2;
+    // 1 / product of (p - q) over the other finite points q: 1, 1 / (2a^2 (a^2 - b^2)), 1 / (2b^2 (b^2 - a^2)).
+    static constexpr float kScale[6] = {1, -2 / 3.0f, -2 / 3.0f, 1 / 6.0f, 1 / 6.0f, 1};
+    static CK_INLINE void input(const vf* d, vf* v) {
+        const vf even_a = fma(d[2], set1(-kB2), d[4]), odd_a = kA * fma(d[1], set1(-kB2), d[3]);
+        const vf even_b = fma(d[2], set1(-kA2), d[4]), odd_b = kB * fma(d[1], set1(-kA2), d[3]);
+        v[0] = fma(d[2], set1(-(kA2 + kB2)), d[0] + d[4]);
+        v[1] = even_a + odd_a;
+        v[2] = even_a - odd_a;
+        v[3] = even_b + odd_b;
+        v[4] = even_b - odd_b;
+        v[5] = fma(d[3], set1(-(kA2 + kB2)), d[1] + d[5]);
+    }
+    template <int n>
+    static CK_INLINE void evaluate(const vf* y, vf* v) {
+        vf even_a = y[0], even_b = y[0], odd_a = y[1], odd_b = y[1];
+        if (n > 4) {
+            even_a = fma(fma(y[4], set1(kA2), y[2]), set1(kA2), y[0]);
+            even_b = fma(fma(y[4], set1(kB2), y[2]), set1(kB2), y[0]);
+        } else if (n > 2) {
+            even_a = fma(y[2], set1(kA2), y[0]);
+            even_b = fma(y[2], set1(kB2), y[0]);
+        }
+        if (n > 3) {
+            odd_a = fma(y[3], set1(kA2), y[1]);
+            odd_b = fma(y[3], set1(kB2), y[1]);
+        }
+        odd_a *= kA;
+        odd_b *= kB;
+        v[0] = y[0];
+        v[1] = even_a + odd_a;
+        v[2] = even_a - odd_a;
+        v[3] = even_b + odd_b;
+        v[4] = even_b - odd_b;
+        v[5] = y[n - 1];
+    }
+    template <int n>
+    static CK_INLINE void combine(const vf* v, vf* y) {
+        const vf even_a = v[1] + v[2], odd_a = kA * (v[1] - v[2]);
+        const vf even_b = v[3] + v[4], odd_b = kB * (v[3] - v[4]);
+        y[0] = v[0] + (even_a + even_b);
+        y[1] = odd_a + odd_b;
+        if (n > 2) y[2] = fma(even_a, set1(kA2), kB2 * even_b);
+        if (n > 3) y[3] = fma(odd_a, set1(kA2), kB2 * odd_b);
+        if (n > 4) y[4] = fma(even_a, set1(kA2 * kA2), kB2 * kB2 * even_b);
+        y[n - 1] += v[5];
+    }
+};
+
+// store(i, j, T t T^T) for the matrix t = load(i, j) of size in x in, where step(d, v) is v = T d for one column.
+template <int in, int out, class Step, class Load, class Store>
+CK_INLINE void transform(Step step, Load load, Store store) {
+    vf half[out][in];
+#pragma GCC unroll 6
+    for (int j = 0; j < in; ++j) {
+        vf d[in], v[out];
+#pragma GCC unroll 6
+        for (int i = 0; i < in; ++i) d[i] = load(i, j);
+        step(d, v);
+#pragma GCC unroll 6
+        for (int i = 0; i < out; ++i) half[i][j] = v[i];
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < out; ++i) {
+        vf v[out];
+        step(half[i], v);
+#pragma GCC unroll 6
+        for (int j = 0; j < out; ++j) store(i, j, v[j]);
+    }
+}
+
+template <int points>
+struct InputStep {
+    CK_INLINE void operator()(const vf* d, vf* v) const { Points<points>::input(d, v); }
+};
+template <int points, int n>
+struct EvaluateStep {
+    CK_INLINE void operator()(const vf* y, vf* v) const { Points<points>::template evaluate<n>(y, v); }
+};
+template <int points, int n>
+struct CombineStep {
+    CK_INLINE void operator()(const vf* v, vf* y) const { Points<points>::template combine<n>(v, y); }
+};
+// The filters' own: evaluate and combine with the factors of the points.
+template <int points, int n>
+struct FilterStep {
+    CK_INLINE void operator()(const vf* w, vf* u) const {
+        Points<points>::template evaluate<n>(w, u);
+#pragma GCC unroll 6
+        for (int i = 1; i + 1 < points; ++i) u[i] *= Points<points>::kScale[i];
+    }
+};
+template <int points, int n>
+struct FilterGradientStep {
+    CK_INLINE void operator()(const vf* u, vf* w) const {
+        vf scaled[points] = {};
+#pragma GCC unroll 6
+        for (int i = 0; i < points; ++i) scaled[i] = Points<points>::kScale[i] * u[i];
+        Points<points>::template combine<n>(scaled, w);
+    }
+};
+
+// v[point][channels] of one tile of size x size pixels, of which rows [row0,row1) x columns [column0,column1) exist.
+template <int size, int points, class Step>
+CK_INLINE void winograd_tile(Step step, const WinogradTile& s) {
+    const int64_t pixel = s.pixel, row = s.row, point = s.v_point;
+    if (s.row0 == 0 && s.column0 == 0 && s.row1 == size && s.column1 == size) {
+        for_vectors(s.channels, [&](int64_t c, auto lanes) {
+            const float* x = s.x + c;
+            float* v = s.v + c;
+            transform<size, points>(
+                step, [&](int i, int j) { return lanes.load(x + i * row + j * pixel); },
+                [&](int i, int j, vf value) { ::store(v + (i * points + j) * point, value); });
+        });
+        return;
+    }
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        const float* x = s.x + c;
+        float* v = s.v + c;
+        transform<size, points>(
+            step,
+            [&](int i, int j) {
+                const bool exists = i >= s.row0 && i < s.row1 && j >= s.column0 && j < s.column1;
+                return exists ? lanes.load(x + i * row + j * pixel) : vf{};
+            },
+            [&](int i, int j, vf value) { ::store(v + (i * points + j) * point, value); });
+    });
+}
+
+template <int m, int points>
+void winograd_input(const WinogradTile& s) {
+    winograd_tile<points, points>(InputStep<points>{}, s);
+}
+template <int m, int points>
+void winograd_output_gradient(const WinogradTile& s) {
+    winograd_tile<m, points>(EvaluateStep<points, m>{}, s);
+}
+
+// y = activation(bias + A^T v A) for the rows x columns pixels of the tile that exist.
+template <int m, int points>
+void winograd_output(const WinogradOutput& s) {
+    const bool relu = s.act.kind == ActivationKind::relu;
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        const vf bias = s.bias ? lanes.load(s.bias + c) : vf{};
+        const float* v = s.v + c;
+        float* y = s.y + c;
+        transform<points, m>(
+            CombineStep<points, m>{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
+            [&](int i, int j, vf value) {
+                if (i >= s.rows || j >= s.columns) return;
+                value += bias;
+                lanes.store(y + i * s.row + j * s.pixel, relu ? max0(value) : value);
+            });
+    });
+    if (relu || s.act.kind == ActivationKind::none) return;
+    for (int64_t i = 0; i < s.rows; ++i)
+        for (int64_t j = 0; j < s.columns; ++j) activate_row(s.act, s.channels, s.y + i * s.row + j * s.pixel);
+}
+
+// u[point][k][columns] = G w G^T, columns rounded up to whole vectors.
+template <int r, int points>
+void winograd_filters(const WinogradFilters& s) {
+    for (int64_t k = 0; k < s.k; ++k) {
+        for_vectors(s.columns, [&](int64_t c, auto lanes) {
+            const float* w = s.w + k * s.w_k + c;
+            float* u = s.u + k * s.u_k + c;
+            transform<r, points>(
+                FilterStep<points, r>{}, [&](int i, int j) { return lanes.load(w + i * s.w_row + j * s.w_column); },
+                [&](int i, int j, vf value) { ::store(u + (i * points + j) * s.u_point, value); });
+        });
+    }
+}
+
+// dw (+)= G^T u G
+template <int r, int points>
+void winograd_filter_gradient(const WinogradFilterGradient& s) {
+    for (int64_t o = 0; o < s.rows; ++o) {
+        for_vectors(s.columns, [&](int64_t c, auto lanes) {
+            const float* u = s.u + o * s.u_row + c;
+            float* dw = s.dw + o * s.dw_row + c;
+            transform<points, r>(
+                FilterGradientStep<points, r>{},
+                [&](int i, int j) { return lanes.load(u + (i * points + j) * s.u_point); },
+                [&](int i, int j, vf value) {
+                    float* to = dw + (i * r + j) * s.dw_tap;
+                    lanes.store(to, s.accumulate ? lanes.load(to) + value : value);
+                });
+        });
+    }
+}
+
+template <int m, int r>
+constexpr WinogradKernels kWinograd = {m,
+                                       r,
+                                       m + r - 1,
+                                       winograd_input<m, m + r - 1>,
+                                       winograd_output_gradient<m, m + r - 1>,
+                                       winograd_output<m, m + r - 1>,
+                                       winograd_filters<r, m + r - 1>,
+                                       winograd_filter_gradient<r, m + r - 1>};
+
+}  // namespace

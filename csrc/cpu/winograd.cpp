@@ -1,0 +1,202 @@
+// Driver of the Winograd convolution. Tiles of x are transformed, multiplied point by point by the transformed filters
+// and transformed back, a block of tiles at a time, so that only the filters and the images pass through memory.
+#include "cpu/winograd.h"
+
+#include "core/allocator.h"
+#include "core/parallel.h"
+#include "cpu/winograd_tiles.h"
+
+namespace ck::cpu {
+namespace {
+
+constexpr int64_t kBlockFloats = 256 * 1024;  // 1 MiB of transformed tiles and products; 64K to 512K floats do as well
+constexpr int64_t kLeastTiles = 28;           // of a block: 4 register tiles read a panel of filters that comes from L2
+constexpr int64_t kTasks = 32;                // blocks wanted: 2 for each of 16 threads
+constexpr int64_t kFewTiles = 160;            // so few that all of them stay in cache while the filters pass by
+constexpr int64_t kFewFloats = kFewTiles * 512;  // transformed: 12 MiB
+constexpr int64_t kPanelTasks = 4;               // panels that make it worth to share work by panel
+
+// How a problem is cut; by its shape alone.
+struct Plan {
+    const WinogradKernels* kernel;
+    TileGrid tiles;
+    int64_t points;         // squared
+    int64_t width, panels;  // of output channels
+    int64_t x_row, y_row;   // floats of a transformed tile's point
+    int64_t u_point;        // of a panel of filters
+    bool by_panel;          // a task is a panel for all tiles, else a block of tiles for all panels
+    int64_t block, blocks;  // tiles
+
+    int64_t x_point(int64_t count) const { return count * x_row + 16; }  // 16: points do not share their sets
+    int64_t y_point(int64_t count) const { return count * y_row + 16; }
+    int64_t panel_size() const { return points * u_point; }
+};
+
+Plan make_plan(WinogradTileSize size, const DirectConv& s) {
+    const GemmKernels& gemm = kernels().gemm;
+    Plan plan{};
+    plan.kernel = &winograd_kernels(size);
+    plan.tiles = TileGrid(s.n, s.p, s.q, plan.kernel->outputs);
+    plan.points = plan.kernel->points * plan.kernel->points;
+    plan.width = s.o <= gemm.narrow_columns ? gemm.narrow_columns : gemm.tile_columns;
+    plan.panels = ceil_div(s.o, plan.width);
+    plan.by_panel = plan.tiles.count <= kFewTiles && plan.tiles.count * s.c <= kFewFloats && plan.panels >= kPanelTasks;
+    plan.x_row = winograd_row(s.c);
+    plan.y_row = plan.by_panel ? plan.width : winograd_row(s.o);
+    plan.u_point = (s.c + 3) * plan.width;  // 3: as above
+    const int64_t fitting = kBlockFloats / (plan.points * (plan.x_row + plan.y_row));
+    plan.block =
+        plan.by_panel ? plan.tiles.count : std::max(kLeastTiles, std::min(fitting, ceil_div(plan.tiles.count, kTasks)));
+    plan.blocks = ceil_div(plan.tiles.count, plan.block);
+    plan.block = ceil_div(plan.tiles.count, plan.blocks);
+    return plan;
+}
+
+// Filters of one panel, u[points][c][width]. `packed` holds c * taps * width floats.
+void transform_filters(const Plan& plan, const DirectConv& s, const float* w, bool rotated, int64_t panel,
+                       float* packed, float* u) {
+    const int64_t o = panel * plan.width, taps = s.r * s.s;
+    WinogradFilters f{};
+    f.k = s.c;
+    f.columns = std::min(plan.width, s.o - o);
+    f.u = u;
+    f.u_point = plan.u_point;
+    f.u_k = plan.width;
+    if (rotated) {  // w[c,r,s,o]: output channels are contiguous already
+        f.w = w + (taps - 1) * s.o + o;
+        f.w_row = -s.s * s.o;
+        f.w_column = -s.o;
+        f.w_k = taps * s.o;
+    } else {
+        kernels().gemm.pack(f.columns, s.k(), w + o * s.k(), s.k(), 1, packed, plan.width);
+        f.w = packed;
+        f.w_row = s.s * s.c * plan.width;
+        f.w_column = s.c * plan.width;
+        f.w_k = plan.width;
+    }
+    plan.kernel->filters(f);
+}
+
+// Tiles [t0,t1) of x into v[points][t1-t0][x_row].
+void transform_input(const Plan& plan, const DirectConv& s, const float* x, int64_t t0, int64_t t1, int64_t v_point,
+                     float* v) {
+    for (int64_t t = t0; t < t1; ++t, v += plan.x_row) {
+        const TileGrid::Place at = plan.tiles.place(t);
+        WinogradTile tile = image_tile(x + at.image * s.h * s.w * s.pixel, s.h, s.w, s.pixel, s.c, at.row - s.pad_top,
+                                       at.column - s.pad_left, plan.kernel->points);
+        tile.v = v;
+        tile.v_point = v_point;
+        plan.kernel->input(tile);
+    }
+}
+
+// products[points][count][y_row] = v u for `columns` output channels.
+void multiply(const Plan& plan, int64_t c, int64_t count, int64_t columns, const float* v, const float* u,
+              float* products) {
+    const GemmKernels& gemm = kernels().gemm;
+    const int64_t most = plan.width <= gemm.narrow_columns ? gemm.narrow_rows : gemm.tile_rows;
+    GemmBlock g{};
+    g.m = count;
+    g.n = columns;
+    g.tile_rows = static_cast<int>(ceil_div(count, ceil_div(count, most)));
+    g.tile_columns = static_cast<int>(plan.width);
+    g.a_row = plan.x_row;
+    g.a_tile = g.tile_rows * plan.x_row;
+    g.a_k = 1;
+    g.b_panel = plan.panel_size();
+    g.b_k = plan.width;
+    g.c_row = plan.y_row;
+    for (int64_t point = 0; point < plan.points; ++point) {
+        g.c = products + point * plan.y_point(count);
+        for (int64_t k = 0; k < c; k += kWinogradChain) {
+            g.k = std::min(kWinogradChain, c - k);
+            g.a = v + point * plan.x_point(count) + k;
+            g.b = u + point * plan.u_point + k * plan.width;
+            g.accumulate = k > 0;
+            gemm.block(g);
+        }
+    }
+}
+
+// Tiles [t0,t1) of y, channels [o,o+columns), from products[points][t1-t0][y_row].
+void transform_output(const Plan& plan, const DirectConv& s, int64_t t0, int64_t t1, int64_t o, int64_t columns,
+                      const float* products, const float* bias, Activation act, float* y) {
+    WinogradOutput out{};
+    out.channels = columns;
+    out.v_point = plan.y_point(t1 - t0);
+    out.bias = bias ? bias + o : nullptr;
+    out.act = act;
+    out.row = s.y_row;
+    out.pixel = s.y_pixel;
+    for (int64_t t = t0; t < t1; ++t) {
+        const TileGrid::Place at = plan.tiles.place(t);
+        out.v = products + (t - t0) * plan.y_row;
+        out.y = y + at.image * s.y_image + at.row * s.y_row + at.column * s.y_pixel + o;
+        out.rows = std::min(plan.tiles.size, s.p - at.row);
+        out.columns = std::min(plan.tiles.size, s.q - at.column);
+        plan.kernel->output(out);
+    }
+}
+
+// Many tiles: the filters once, then blocks of tiles.
+void run_blocks(const Plan& plan, const DirectConv& s, const float* x, const float* u, const float* bias,
+                Activation act, float* y) {
+    const int64_t v_size = plan.points * plan.x_point(plan.block),
+                  size = v_size + plan.points * plan.y_point(plan.block);
+    const int64_t workers = worker_count(plan.blocks);
+    Scratch<float> scratch(workers * size);
+    parallel_for(plan.blocks, workers, [&](int64_t task, int64_t worker) {
+        const int64_t t0 = task * plan.block, t1 = std::min(plan.tiles.count, t0 + plan.block), count = t1 - t0;
+        float* v = scratch.data() + worker * size;
+        float* products = v + v_size;
+        transform_input(plan, s, x, t0, t1, plan.x_point(count), v);
+        multiply(plan, s.c, count, s.o, v, u, products);
+        transform_output(plan, s, t0, t1, 0, s.o, products, bias, act, y);
+    });
+}
+
+// Few tiles: transformed once, then every task makes the filters of one panel and uses them up while they are near.
+void run_panels(const Plan& plan, const DirectConv& s, const float* x, const float* w, bool rotated, const float* bias,
+                Activation act, float* y) {
+    const int64_t count = plan.tiles.count, packed_size = rotated ? 0 : s.k() * plan.width;
+    Scratch<float> v(plan.points * plan.x_point(count));
+    parallel_for(count, [&](int64_t t) {
+        transform_input(plan, s, x, t, t + 1, plan.x_point(count), v.data() + t * plan.x_row);
+    });
+    const int64_t size = packed_size + plan.panel_size() + plan.points * plan.y_point(count);
+    const int64_t workers = worker_count(plan.panels);
+    Scratch<float> scratch(workers * size);
+    parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
+        float* packed = scratch.data() + worker * size;
+        float* u = packed + packed_size;
+        float* products = u + plan.panel_size();
+        const int64_t o = panel * plan.width, columns = std::min(plan.width, s.o - o);
+        transform_filters(plan, s, w, rotated, panel, packed, u);
+        multiply(plan, s.c, count, columns, v.data(), u, products);
+        transform_output(plan, s, 0, count, o, columns, products, bias, act, y);
+    });
+}
+
+}  // namespace
+
+bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
+    const int64_t taps = size == WinogradTileSize::f2x5 ? 5 : 3;
+    return s.groups == 1 && s.r == taps && s.s == taps && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
+           s.dilation_w == 1;
+}
+
+void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x, const float* w, bool rotated,
+                   const float* bias, Activation act, float* y) {
+    const Plan plan = make_plan(size, s);
+    if (plan.tiles.count == 0) return;
+    if (plan.by_panel) return run_panels(plan, s, x, w, rotated, bias, act, y);
+    const int64_t packed_size = rotated ? 0 : s.k() * plan.width, workers = worker_count(plan.panels);
+    Scratch<float> u(plan.panels * plan.panel_size()), packed(workers * packed_size);
+    parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
+        transform_filters(plan, s, w, rotated, panel, packed.data() + worker * packed_size,
+                          u.data() + panel * plan.panel_size());
+    });
+    run_blocks(plan, s, x, u.data(), bias, act, y);
+}
+
+}  // namespace ck::cpu

@@ -1,0 +1,26 @@
+// Winograd convolution: stride 1, no dilation, one group, 3x3 or 5x5 filters. docs/kernels.md has the error bounds.
+#pragma once
+#include "cpu/conv_windows.h"
+
+namespace ck::cpu {
+
+// F(outputs x outputs, taps x taps): 4x3 multiplies 4 times less than the direct sum, 2x3 2.25 times at a smaller
+// rounding error, 2x5 2.8 times.
+enum class WinogradTileSize : uint8_t { f4x3, f2x3, f2x5 };
+
+// What the kernels compute; s.r, s.s must be the tile's taps.
+bool winograd_applies(const Conv2dShape& s, WinogradTileSize size);
+
+// y = activation(bias + x * w) for s of stride and dilation 1; of the data gradient s is the convolution of dy with the
+// rotated filters. As a GEMM for each of the points: m = tiles, n = s.o, k = s.c.
+void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x,  // [n,h,w,c]
+                   const float* w,                                              // [o,r,s,c]; rotated: [c,r,s,o]
+                   bool rotated, const float* bias,                             // [o], may be null
+                   Activation act, float* y);
+
+// dw = sum over pixels of x dy. As a GEMM for each of the points: m = O, n = C, k = tiles.
+void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const float* x,  // [N,H,W,C]
+                              const float* dy,                                              // [N,P,Q,O]
+                              float* dw);                                                   // [O,R,S,C]
+
+}  // namespace ck::cpu
