@@ -1,4 +1,5 @@
 // Matrix products and convolutions. Inputs lie in [-1,1], so a sum of k products is off by at most k roundings.
+#include "cpu/conv_choice.h"
 #include "selftest.h"
 
 namespace ck::selftest {
@@ -49,6 +50,34 @@ std::vector<Conv2dShape> conv_shapes() {
     return shapes;
 }
 
+// What each algorithm for dense filters is tried on: partial tiles and vectors, several blocks, several panels.
+std::vector<Conv2dShape> dense_shapes() {
+    std::vector<Conv2dShape> shapes = {
+        conv_shape(1, 6, 6, 16, 16, 3, 3),  conv_shape(2, 7, 9, 17, 33, 3, 3), conv_shape(1, 3, 13, 65, 31, 3, 3),
+        conv_shape(2, 41, 30, 5, 18, 3, 3),  // more tiles than one block
+        conv_shape(1, 6, 7, 19, 262, 3, 3),  // more panels than a task
+        conv_shape(1, 5, 4, 262, 19, 3, 3), conv_shape(3, 9, 8, 17, 20, 5, 5), conv_shape(1, 6, 21, 34, 67, 5, 5)};
+    for (size_t i = 0; i < shapes.size(); ++i) {
+        Conv2dShape& s = shapes[i];
+        if (i % 2) s.pad_top = s.r / 2, s.pad_left = 1, s.pad_right = s.r - 1;
+        finish(s);
+    }
+    return shapes;
+}
+
+// test(shape, rounding) for all shapes under the automatic choice, and for the dense ones under each algorithm;
+// rounding is how many times the error of the direct sum is allowed. Winograd's worst case is 69 times that (the
+// product of the norms of its transforms), what random numbers show 5 times.
+template <class Test>
+void for_algorithms(Test test) {
+    for (const Conv2dShape& s : conv_shapes()) test(s, 1);
+    for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {
+        cpu::force_conv(algorithm);
+        for (const Conv2dShape& s : dense_shapes()) test(s, algorithm[0] == 'w' ? 8 : 1);
+    }
+    cpu::force_conv("auto");
+}
+
 int64_t x_size(const Conv2dShape& s) {
     return s.n * s.h * s.w * s.c;
 }
@@ -84,39 +113,39 @@ void test_gemm() {
 
 void test_conv2d() {
     size_t turn = 0;
-    for (const Conv2dShape& s : conv_shapes()) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(y_size(s));
         const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
-        check("conv2d", {{y, k * kEps}}, [&](const auto& b, auto t) {
+        check("conv2d", {{y, rounding * k * kEps}}, [&](const auto& b, auto t) {
             using T = decltype(t);
             b.conv2d(s, x.as<T>(), w.as<T>(), turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>());
         });
-    }
+    });
 }
 
 void test_conv2d_data_gradient() {
     size_t turn = 0;
-    for (const Conv2dShape& s : conv_shapes()) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array dy = Array::random(y_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.c), dx(x_size(s));
         const double k = static_cast<double>(s.r * s.s * s.o / s.groups + 1);
-        check("conv2d_data_gradient", {{dx, k * kEps}}, [&](const auto& b, auto t) {
+        check("conv2d_data_gradient", {{dx, rounding * k * kEps}}, [&](const auto& b, auto t) {
             using T = decltype(t);
             b.conv2d_data_gradient(s, dy.as<T>(), w.as<T>(), turn % 2 ? bias.as<T>() : nullptr, act, dx.as<T>());
         });
-    }
+    });
 }
 
 void test_conv2d_weight_gradient() {
-    for (const Conv2dShape& s : conv_shapes()) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         Array x = Array::random(x_size(s)), dy = Array::random(y_size(s)), dw(w_size(s));
-        check("conv2d_weight_gradient", {{dw, static_cast<double>(s.n * s.p * s.q) * kEps}},
+        check("conv2d_weight_gradient", {{dw, rounding * static_cast<double>(s.n * s.p * s.q) * kEps}},
               [&](const auto& b, auto t) {
                   using T = decltype(t);
                   b.conv2d_weight_gradient(s, x.as<T>(), dy.as<T>(), dw.as<T>());
               });
-    }
+    });
 }
 
 }  // namespace ck::selftest
