@@ -14,7 +14,8 @@ constexpr int64_t kLeastTiles = 28;           // of a block: 4 register tiles re
 constexpr int64_t kTasks = 32;                // blocks wanted: 2 for each of 16 threads
 constexpr int64_t kFewTiles = 160;            // so few that all of them stay in cache while the filters pass by
 constexpr int64_t kFewFloats = kFewTiles * 512;  // transformed: 12 MiB
-constexpr int64_t kPanelTasks = 4;               // panels that make it worth to share work by panel
+constexpr int64_t kGroupColumns = 64;            // of a task then: each reads all of the tiles
+constexpr int64_t kGroupTasks = 4;               // groups that make it worth to share work by them
 
 // How a problem is cut; by its shape alone.
 struct Plan {
@@ -22,9 +23,10 @@ struct Plan {
     TileGrid tiles;
     int64_t points;         // squared
     int64_t width, panels;  // of output channels
+    int64_t group;          // panels of a task that has all tiles
     int64_t x_row, y_row;   // floats of a transformed tile's point
     int64_t u_point;        // of a panel of filters
-    bool by_panel;          // a task is a panel for all tiles, else a block of tiles for all panels
+    bool by_group;          // a task is a group of panels for all tiles, else a block of tiles for all panels
     int64_t block, blocks;  // tiles
 
     int64_t x_point(int64_t count) const { return count * x_row + 16; }  // 16: points do not share their sets
@@ -40,13 +42,15 @@ Plan make_plan(WinogradTileSize size, const DirectConv& s) {
     plan.points = plan.kernel->points * plan.kernel->points;
     plan.width = s.o <= gemm.narrow_columns ? gemm.narrow_columns : gemm.tile_columns;
     plan.panels = ceil_div(s.o, plan.width);
-    plan.by_panel = plan.tiles.count <= kFewTiles && plan.tiles.count * s.c <= kFewFloats && plan.panels >= kPanelTasks;
+    plan.group = ceil_div(kGroupColumns, plan.width);
+    plan.by_group = plan.tiles.count <= kFewTiles && plan.tiles.count * s.c <= kFewFloats &&
+                    plan.panels >= kGroupTasks * plan.group;
     plan.x_row = winograd_row(s.c);
-    plan.y_row = plan.by_panel ? plan.width : winograd_row(s.o);
+    plan.y_row = plan.by_group ? plan.group * plan.width : winograd_row(s.o);
     plan.u_point = (s.c + 3) * plan.width;  // 3: as above
     const int64_t fitting = kBlockFloats / (plan.points * (plan.x_row + plan.y_row));
     plan.block =
-        plan.by_panel ? plan.tiles.count : std::max(kLeastTiles, std::min(fitting, ceil_div(plan.tiles.count, kTasks)));
+        plan.by_group ? plan.tiles.count : std::max(kLeastTiles, std::min(fitting, ceil_div(plan.tiles.count, kTasks)));
     plan.blocks = ceil_div(plan.tiles.count, plan.block);
     plan.block = ceil_div(plan.tiles.count, plan.blocks);
     return plan;
@@ -155,23 +159,26 @@ void run_blocks(const Plan& plan, const DirectConv& s, const float* x, const flo
     });
 }
 
-// Few tiles: transformed once, then every task makes the filters of one panel and uses them up while they are near.
-void run_panels(const Plan& plan, const DirectConv& s, const float* x, const float* w, bool rotated, const float* bias,
+// Few tiles: transformed once, then every task makes the filters of some panels and uses them up while they are near.
+void run_groups(const Plan& plan, const DirectConv& s, const float* x, const float* w, bool rotated, const float* bias,
                 Activation act, float* y) {
     const int64_t count = plan.tiles.count, packed_size = rotated ? 0 : s.k() * plan.width;
     Scratch<float> v(plan.points * plan.x_point(count));
     parallel_for(count, [&](int64_t t) {
         transform_input(plan, s, x, t, t + 1, plan.x_point(count), v.data() + t * plan.x_row);
     });
-    const int64_t size = packed_size + plan.panel_size() + plan.points * plan.y_point(count);
-    const int64_t workers = worker_count(plan.panels);
+    const int64_t u_size = plan.group * plan.panel_size();
+    const int64_t size = packed_size + u_size + plan.points * plan.y_point(count);
+    const int64_t groups = ceil_div(plan.panels, plan.group), workers = worker_count(groups);
     Scratch<float> scratch(workers * size);
-    parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
+    parallel_for(groups, workers, [&](int64_t task, int64_t worker) {
         float* packed = scratch.data() + worker * size;
         float* u = packed + packed_size;
-        float* products = u + plan.panel_size();
-        const int64_t o = panel * plan.width, columns = std::min(plan.width, s.o - o);
-        transform_filters(plan, s, w, rotated, panel, packed, u);
+        float* products = u + u_size;
+        const int64_t first = task * plan.group, last = std::min(plan.panels, first + plan.group);
+        const int64_t o = first * plan.width, columns = std::min(last * plan.width, s.o) - o;
+        for (int64_t panel = first; panel < last; ++panel)
+            transform_filters(plan, s, w, rotated, panel, packed, u + (panel - first) * plan.panel_size());
         multiply(plan, s.c, count, columns, v.data(), u, products);
         transform_output(plan, s, 0, count, o, columns, products, bias, act, y);
     });
@@ -189,7 +196,7 @@ void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x, c
                    const float* bias, Activation act, float* y) {
     const Plan plan = make_plan(size, s);
     if (plan.tiles.count == 0) return;
-    if (plan.by_panel) return run_panels(plan, s, x, w, rotated, bias, act, y);
+    if (plan.by_group) return run_groups(plan, s, x, w, rotated, bias, act, y);
     const int64_t packed_size = rotated ? 0 : s.k() * plan.width, workers = worker_count(plan.panels);
     Scratch<float> u(plan.panels * plan.panel_size()), packed(workers * packed_size);
     parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
