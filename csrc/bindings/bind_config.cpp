@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "core/allocator.h"
+#include "core/derived.h"
 #include "core/parallel.h"
 #include "cpu/dispatch.h"
 
@@ -14,8 +15,15 @@ void bind_config(py::module_& m) {
     m.def("set_isa", &cpu::set_isa, py::arg("name"));
     m.def("get_num_threads", &num_threads);
     m.def("set_num_threads", &set_num_threads, py::arg("count"));
-    m.def("set_cache_limit", &set_cache_limit, py::arg("bytes"), NoGil());
+    m.def(
+        "set_cache_limit",
+        [](int64_t bytes) {
+            DerivedCache::drop_all();
+            set_cache_limit(bytes);
+        },
+        py::arg("bytes"), NoGil());
     m.def("cached_bytes", &cached_bytes);
+    m.def("retained_bytes", &retained_bytes);
 }
 
 }  // namespace ck::bindings

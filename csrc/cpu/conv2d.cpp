@@ -7,6 +7,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/packing.h"
 
 namespace ck::cpu {
 namespace {
@@ -24,7 +25,8 @@ void pack_filters(const DirectConv& s, const float* w, float* packed) {
 
 }  // namespace
 
-void conv2d(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+            Activation act, float* y) {
     if (is_depthwise(s)) {
         const DirectConv depthwise = as_depthwise(s);
         const int64_t taps = s.r * s.s;
@@ -34,9 +36,9 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, const float* b
         return depthwise_conv(depthwise, x, filters.data(), bias, act, 1, y);
     }
     const DirectConv direct = as_direct(s);
-    Scratch<float> packed(s.groups * packed_filter_size(direct));
-    pack_filters(direct, w, packed.data());
-    direct_conv(direct, x, packed.data(), bias, act, y);
+    const PackedWeights filters(packed, packing_key(Packing::direct_conv, {s.groups, direct.o, direct.k()}),
+                                s.groups * packed_filter_size(direct), [&](float* to) { pack_filters(direct, w, to); });
+    direct_conv(direct, x, filters.data(), bias, act, y);
 }
 
 }  // namespace ck::cpu

@@ -11,6 +11,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/packing.h"
 
 namespace ck::cpu {
 namespace {
@@ -78,6 +79,11 @@ void pack_filters(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis
     });
 }
 
+uint64_t phase_key(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis& rows, const PhaseAxis& columns) {
+    return packing_key(Packing::direct_conv_gradient,
+                       {s.groups, phase.o, phase.c, s.r, s.s, rows.first, rows.step, columns.first, columns.step});
+}
+
 // dx in the channels of dy; those that one input channel feeds are then summed.
 void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& rows, const PhaseAxis& columns,
                      const float* dy, const float* w, const float* bias, Activation act, float* dx) {
@@ -94,8 +100,8 @@ void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& ro
 
 }  // namespace
 
-void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
-                          float* dx) {
+void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed,
+                          const float* bias, Activation act, float* dx) {
     if (scatter_pays(s)) return scatter_data_gradient(s, dy, w, bias, act, dx);
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
         const PhaseAxis rows = phase_axis(i, s.h, s.stride_h, s.dilation_h, s.pad_top, s.r);
@@ -107,9 +113,10 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
                 depthwise_phase(s, phase, rows, columns, dy, w, bias, act, start);
                 continue;
             }
-            Scratch<float> packed(s.groups * packed_filter_size(phase));
-            pack_filters(s, phase, rows, columns, w, packed.data());
-            direct_conv(phase, dy, packed.data(), bias, act, start);
+            const PackedWeights filters(packed, phase_key(s, phase, rows, columns),
+                                        s.groups * packed_filter_size(phase),
+                                        [&](float* to) { pack_filters(s, phase, rows, columns, w, to); });
+            direct_conv(phase, dy, filters.data(), bias, act, start);
         }
     }
 }
