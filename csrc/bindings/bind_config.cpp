@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "core/allocator.h"
+#include "core/derived.h"
 #include "core/parallel.h"
 #include "core/precision.h"
 #include "cpu/dispatch.h"
@@ -19,8 +20,15 @@ void bind_config(py::module_& m) {
         "set_precise", [](bool precise) { set_precision(precise ? Precision::precise : Precision::fast); },
         py::arg("precise"));
     m.def("precise", [] { return precision() == Precision::precise; });
-    m.def("set_cache_limit", &set_cache_limit, py::arg("bytes"), NoGil());
+    m.def(
+        "set_cache_limit",
+        [](int64_t bytes) {
+            DerivedCache::drop_all();
+            set_cache_limit(bytes);
+        },
+        py::arg("bytes"), NoGil());
     m.def("cached_bytes", &cached_bytes);
+    m.def("retained_bytes", &retained_bytes);
 }
 
 }  // namespace ck::bindings

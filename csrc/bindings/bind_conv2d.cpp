@@ -25,7 +25,7 @@ void bind_conv2d(py::module_& m) {
            const Pair& dilation, int64_t groups) {
             return conv2d_algorithm(pass, x_shape, w_shape, {stride, padding, dilation, groups});
         },
-        py::arg("pass"), py::arg("x_shape"), py::arg("w_shape"), py::arg("stride"), py::arg("padding"),
+        py::arg("direction"), py::arg("x_shape"), py::arg("w_shape"), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("groups"));
     m.def(
         "conv2d_algorithms",
@@ -33,7 +33,7 @@ void bind_conv2d(py::module_& m) {
            const Pair& dilation, int64_t groups) {
             return conv2d_algorithms(pass, x_shape, w_shape, {stride, padding, dilation, groups});
         },
-        py::arg("pass"), py::arg("x_shape"), py::arg("w_shape"), py::arg("stride"), py::arg("padding"),
+        py::arg("direction"), py::arg("x_shape"), py::arg("w_shape"), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("groups"));
     m.def("set_conv2d_algorithm", &cpu::force_conv, py::arg("name"));
     m.def(

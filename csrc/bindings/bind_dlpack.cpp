@@ -72,15 +72,19 @@ DType dtype_of(DLDataType dl) {
                            int{dl.code}, ", ", int{dl.bits}, " bits, ", dl.lanes, " lanes."));
 }
 
-// What an exported capsule keeps alive.
+// What an exported capsule keeps alive. While it lives its holder may write the memory.
 struct Export {
+    explicit Export(const Tensor& t) : tensor(t), strides(t.shape().size()) { t.storage()->begin_outside_writes(); }
+    ~Export() { tensor.storage()->end_outside_writes(); }
+    Export(const Export&) = delete;
+    Export& operator=(const Export&) = delete;
     Tensor tensor;
     Shape strides;
 };
 
 template <class Managed>
 py::capsule export_as(const Tensor& t) {
-    auto* owner = new Export{t, Shape(t.shape().size())};
+    auto* owner = new Export(t);
     int64_t stride = 1;
     for (size_t i = t.shape().size(); i-- > 0;) {
         owner->strides[i] = stride;

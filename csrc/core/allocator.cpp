@@ -38,6 +38,7 @@ struct Cache {
     std::map<int64_t, std::vector<void*>> free_blocks;  // by size class
     int64_t bytes = 0;                                  // in free blocks
     int64_t live = 0, peak_live = 0;                    // handed out
+    int64_t retained = 0;                               // of those, held for a later op
     int64_t limit = std::numeric_limits<int64_t>::max();
 };
 
@@ -56,8 +57,8 @@ Cache& cache() {
 // memory again, each size class at its own peak, and a program that sees many shapes does not pile them up. The largest
 // goes first: fewest calls to get there.
 void trim(Cache& c) {
-    const int64_t allowed = std::min(c.limit, std::max(kFloor, 2 * c.peak_live - c.live));
-    while (c.bytes > allowed) {
+    const int64_t allowed = std::min(c.limit - c.retained, std::max(kFloor, 2 * c.peak_live - c.live));
+    while (c.bytes > std::max<int64_t>(allowed, 0)) {
         auto largest = std::prev(c.free_blocks.end());
         std::free(largest->second.back());
         largest->second.pop_back();
@@ -116,6 +117,27 @@ int64_t cached_bytes() {
     Cache& c = cache();
     std::lock_guard<std::mutex> lock(c.mutex);
     return c.bytes;
+}
+
+bool retain(int64_t bytes) {
+    Cache& c = cache();
+    std::lock_guard<std::mutex> lock(c.mutex);
+    if (bytes > c.limit - c.retained) return false;
+    c.retained += bytes;
+    trim(c);
+    return true;
+}
+
+void release_retained(int64_t bytes) {
+    Cache& c = cache();
+    std::lock_guard<std::mutex> lock(c.mutex);
+    c.retained -= bytes;
+}
+
+int64_t retained_bytes() {
+    Cache& c = cache();
+    std::lock_guard<std::mutex> lock(c.mutex);
+    return c.retained;
 }
 
 }  // namespace ck

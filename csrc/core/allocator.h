@@ -8,8 +8,13 @@ namespace ck {
 
 void* allocate(int64_t bytes);             // throws std::bad_alloc; bytes = 0 gives a valid pointer
 void release(void* block, int64_t bytes);  // bytes as passed to allocate
-void set_cache_limit(int64_t bytes);       // most bytes kept in free blocks; frees what is above
-int64_t cached_bytes();
+void set_cache_limit(int64_t bytes);       // most bytes kept for later; frees the blocks that are above
+int64_t cached_bytes();                    // in free blocks
+
+// Blocks in use that serve a later op only (core/derived.h) come off the limit of free blocks.
+bool retain(int64_t bytes);  // false: no room, nothing is counted
+void release_retained(int64_t bytes);
+int64_t retained_bytes();
 
 // Scratch of one op, returned to the cache when the op ends.
 template <class T>
@@ -21,6 +26,7 @@ class Scratch {
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     T* data() const { return data_; }
+    int64_t bytes() const { return bytes_; }
 
   private:
     int64_t bytes_;

@@ -4,6 +4,8 @@
 
 namespace ck {
 
+class DerivedCache;
+
 template <class T>
 struct Backend {
 #define CK_OP(name, parameters) void(*name) parameters;

@@ -1,10 +1,10 @@
 // Memory shared by tensors: owned (64-byte aligned, from the caching allocator) or borrowed from an external owner.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 
+#include "core/derived.h"
 #include "core/device.h"
 
 namespace ck {
@@ -24,16 +24,21 @@ class Storage {
     Device device() const { return device_; }
     bool writable() const { return writable_; }
 
-    // Counts writes, so that data derived from the contents (packed weights) can be cached beside them.
-    uint64_t version() const { return version_; }
-    void bump_version() { ++version_; }
+    // Counts writes, so that data derived from the contents can be cached beside them.
+    uint64_t version() const { return derived_.version(); }
+    void bump_version() { derived_.contents_written(); }
+    // Null for borrowed memory: its owner writes without telling, even where this library may not.
+    DerivedCache* derived() { return release_ ? nullptr : &derived_; }
+    // Around the time in which another library holds the memory and may write it.
+    void begin_outside_writes() { derived_.begin_outside_writes(); }
+    void end_outside_writes() { derived_.end_outside_writes(); }
 
   private:
     void* data_;
     int64_t bytes_;
     Device device_;
     bool writable_ = true;
-    std::atomic<uint64_t> version_{0};
+    DerivedCache derived_;
     std::function<void()> release_;  // empty: owned
 };
 

@@ -8,6 +8,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/packing.h"
 
 namespace ck::cpu {
 namespace {
@@ -23,10 +24,11 @@ void pack_filters(const DirectConv& s, const float* w, float* packed) {
     });
 }
 
-void run_direct(const DirectConv& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
-    Scratch<float> packed(s.groups * packed_filter_size(s));
-    pack_filters(s, w, packed.data());
-    direct_conv(s, x, packed.data(), bias, act, y);
+void run_direct(const DirectConv& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+                Activation act, float* y) {
+    const PackedWeights filters(packed, packing_key(Packing::direct_conv, {s.groups, s.o, s.k()}),
+                                s.groups * packed_filter_size(s), [&](float* to) { pack_filters(s, w, to); });
+    direct_conv(s, x, filters.data(), bias, act, y);
 }
 
 void run_depthwise(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
@@ -39,16 +41,17 @@ void run_depthwise(const Conv2dShape& s, const float* x, const float* w, const f
 
 }  // namespace
 
-void conv2d(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+            Activation act, float* y) {
     const ConvAlgorithm algorithm = choose_conv(ConvPass::forward, s);
     switch (algorithm) {
         case ConvAlgorithm::depthwise:
             return run_depthwise(s, x, w, bias, act, y);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
-            return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), x, w, false, bias, act, y);
+            return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), x, w, false, packed, bias, act, y);
         default:
-            return run_direct(as_direct(s), x, w, bias, act, y);
+            return run_direct(as_direct(s), x, w, packed, bias, act, y);
     }
 }
 

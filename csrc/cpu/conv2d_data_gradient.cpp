@@ -12,6 +12,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/packing.h"
 
 namespace ck::cpu {
 namespace {
@@ -79,6 +80,11 @@ void pack_filters(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis
     });
 }
 
+uint64_t phase_key(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis& rows, const PhaseAxis& columns) {
+    return packing_key(Packing::direct_conv_gradient,
+                       {s.groups, phase.o, phase.c, s.r, s.s, rows.first, rows.step, columns.first, columns.step});
+}
+
 // dx in the channels of dy; those that one input channel feeds are then summed.
 void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& rows, const PhaseAxis& columns,
                      const float* dy, const float* w, const float* bias, Activation act, float* dx) {
@@ -93,7 +99,8 @@ void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& ro
     depthwise_conv(phase, dy, filters.data(), bias, act, s.o / s.c, dx);
 }
 
-void run_phases(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act, float* dx) {
+void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed, const float* bias,
+                Activation act, float* dx) {
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
         const PhaseAxis rows = phase_axis(i, s.h, s.stride_h, s.dilation_h, s.pad_top, s.r);
         for (int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
@@ -104,17 +111,18 @@ void run_phases(const Conv2dShape& s, const float* dy, const float* w, const flo
                 depthwise_phase(s, phase, rows, columns, dy, w, bias, act, start);
                 continue;
             }
-            Scratch<float> packed(s.groups * packed_filter_size(phase));
-            pack_filters(s, phase, rows, columns, w, packed.data());
-            direct_conv(phase, dy, packed.data(), bias, act, start);
+            const PackedWeights filters(packed, phase_key(s, phase, rows, columns),
+                                        s.groups * packed_filter_size(phase),
+                                        [&](float* to) { pack_filters(s, phase, rows, columns, w, to); });
+            direct_conv(phase, dy, filters.data(), bias, act, start);
         }
     }
 }
 
 }  // namespace
 
-void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
-                          float* dx) {
+void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed,
+                          const float* bias, Activation act, float* dx) {
     const ConvAlgorithm algorithm = choose_conv(ConvPass::data, s);
     switch (algorithm) {
         case ConvAlgorithm::scatter:
@@ -123,10 +131,10 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
         case ConvAlgorithm::winograd2: {
             const DirectConv rotated =
                 phase_problem(s, phase_axis(0, s.h, 1, 1, s.pad_top, s.r), phase_axis(0, s.w, 1, 1, s.pad_left, s.s));
-            return winograd_conv(winograd_tile_size(algorithm, s), rotated, dy, w, true, bias, act, dx);
+            return winograd_conv(winograd_tile_size(algorithm, s), rotated, dy, w, true, packed, bias, act, dx);
         }
         default:
-            return run_phases(s, dy, w, bias, act, dx);
+            return run_phases(s, dy, w, packed, bias, act, dx);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "cpu/backend.h"
 #include "cpu/dispatch.h"
+#include "cpu/packing.h"
 
 namespace ck::cpu {
 namespace {
@@ -21,7 +22,8 @@ struct Operand {
 struct Problem {
     int64_t m, n, k;
     Operand a, b;
-    const float* bias;  // [n] or null
+    DerivedCache* packed_b;  // may be null
+    const float* bias;       // [n] or null
     Activation act;
     float* c;  // [m,n]
     bool finish() const { return bias || act.kind != ActivationKind::none; }
@@ -106,6 +108,10 @@ void pack_b(const Problem& g, const Plan& plan, float* dst) {
     });
 }
 
+uint64_t key_of_b(const Problem& g, const Plan& plan) {
+    return packing_key(Packing::gemm_b, {g.n, g.k, g.b.row, plan.tile_columns, plan.block_k});
+}
+
 // Columns [j,j+n) of m rows of c
 void finish(const Problem& g, int64_t m, int64_t n, int64_t j, float* c) {
     if (g.finish()) kernels().gemm.epilogue(m, n, g.bias ? g.bias + j : nullptr, g.act, c, g.n);
@@ -168,8 +174,9 @@ void add_chunks(const Problem& g, int64_t chunks, const float* parts /*[chunks,m
 
 void multiply(const Problem& g) {
     const Plan plan = make_plan(g);
-    Scratch<float> packed_b(plan.share_b ? plan.padded_n * g.k : 0);
-    if (plan.share_b) pack_b(g, plan, packed_b.data());
+    const PackedWeights packed_b(g.packed_b, key_of_b(g, plan), plan.share_b ? plan.padded_n * g.k : 0, [&](float* to) {
+        if (plan.share_b) pack_b(g, plan, to);
+    });
     const int64_t tasks = plan.blocks_m * plan.groups * plan.chunks, blocks = plan.blocks_m * plan.groups;
     const int64_t workers = worker_count(tasks);
     Scratch<float> scratch(workers * plan.scratch());
@@ -216,11 +223,12 @@ void multiply_row(const Problem& g) {
 
 }  // namespace
 
-void gemm(const GemmShape& s, const float* a, const float* b, const float* bias, Activation act, float* c) {
+void gemm(const GemmShape& s, const float* a, const float* b, DerivedCache* packed, const float* bias, Activation act,
+          float* c) {
     if (s.m == 0 || s.n == 0) return;
     const Operand rows_of_a{a, s.trans_a ? 1 : s.k, s.trans_a ? s.m : 1};
     const Operand columns_of_b{b, s.trans_b ? s.k : 1, s.trans_b ? 1 : s.n};
-    Problem g{s.m, s.n, s.k, rows_of_a, columns_of_b, bias, act, c};
+    Problem g{s.m, s.n, s.k, rows_of_a, columns_of_b, packed, bias, act, c};
     const bool column = g.n == 1 && g.m > 1;  // the same numbers as a row: c^T = b^T a^T
     Scratch<float> repeated(column && bias ? g.m : 0);
     if (column) {
@@ -228,6 +236,7 @@ void gemm(const GemmShape& s, const float* a, const float* b, const float* bias,
         g.bias = bias ? repeated.data() : nullptr;
         std::swap(g.m, g.n);
         std::swap(g.a, g.b);
+        g.packed_b = nullptr;
     }
     const bool dots = g.m <= kThinRows && g.k >= 4 * (g.m - 1) && g.a.step == 1 && g.b.step == 1;
     if (g.k > 0 && dots) return multiply_dots(g);

@@ -4,6 +4,7 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "cpu/packing.h"
 #include "cpu/winograd_tiles.h"
 
 namespace ck::cpu {
@@ -56,9 +57,17 @@ Plan make_plan(WinogradTileSize size, const DirectConv& s) {
     return plan;
 }
 
-// Filters of one panel, u[points][c][width]. `packed` holds c * taps * width floats.
-void transform_filters(const Plan& plan, const DirectConv& s, const float* w, bool rotated, int64_t panel,
-                       float* packed, float* u) {
+// Where the filters are: w[o,r,s,c], or w[c,r,s,o] of which the data gradient takes the rotated ones.
+struct Filters {
+    const float* w;
+    bool rotated;
+
+    int64_t packed_size(const Plan& plan, const DirectConv& s) const { return rotated ? 0 : s.k() * plan.width; }
+    // Those of one panel, u[points][c][width]. `packed` holds packed_size floats.
+    void transform(const Plan& plan, const DirectConv& s, int64_t panel, float* packed, float* u) const;
+};
+
+void Filters::transform(const Plan& plan, const DirectConv& s, int64_t panel, float* packed, float* u) const {
     const int64_t o = panel * plan.width, taps = s.r * s.s;
     WinogradFilters f{};
     f.k = s.c;
@@ -66,7 +75,7 @@ void transform_filters(const Plan& plan, const DirectConv& s, const float* w, bo
     f.u = u;
     f.u_point = plan.u_point;
     f.u_k = plan.width;
-    if (rotated) {  // w[c,r,s,o]: output channels are contiguous already
+    if (rotated) {  // output channels are contiguous already
         f.w = w + (taps - 1) * s.o + o;
         f.w_row = -s.s * s.o;
         f.w_column = -s.o;
@@ -159,27 +168,28 @@ void run_blocks(const Plan& plan, const DirectConv& s, const float* x, const flo
     });
 }
 
-// Few tiles: transformed once, then every task makes the filters of some panels and uses them up while they are near.
-void run_groups(const Plan& plan, const DirectConv& s, const float* x, const float* w, bool rotated, const float* bias,
-                Activation act, float* y) {
-    const int64_t count = plan.tiles.count, packed_size = rotated ? 0 : s.k() * plan.width;
+// Few tiles: transformed once, then every task takes the filters of some panels. u: of all panels, or null: each task
+// makes its own and uses them up while they are near.
+void run_groups(const Plan& plan, const DirectConv& s, const float* x, const Filters& filters, const float* u,
+                const float* bias, Activation act, float* y) {
+    const int64_t count = plan.tiles.count;
     Scratch<float> v(plan.points * plan.x_point(count));
     parallel_for(count, [&](int64_t t) {
         transform_input(plan, s, x, t, t + 1, plan.x_point(count), v.data() + t * plan.x_row);
     });
-    const int64_t u_size = plan.group * plan.panel_size();
+    const int64_t packed_size = u ? 0 : filters.packed_size(plan, s), u_size = u ? 0 : plan.group * plan.panel_size();
     const int64_t size = packed_size + u_size + plan.points * plan.y_point(count);
     const int64_t groups = ceil_div(plan.panels, plan.group), workers = worker_count(groups);
     Scratch<float> scratch(workers * size);
     parallel_for(groups, workers, [&](int64_t task, int64_t worker) {
         float* packed = scratch.data() + worker * size;
-        float* u = packed + packed_size;
-        float* products = u + u_size;
+        float* own = packed + packed_size;
+        float* products = own + u_size;
         const int64_t first = task * plan.group, last = std::min(plan.panels, first + plan.group);
         const int64_t o = first * plan.width, columns = std::min(last * plan.width, s.o) - o;
-        for (int64_t panel = first; panel < last; ++panel)
-            transform_filters(plan, s, w, rotated, panel, packed, u + (panel - first) * plan.panel_size());
-        multiply(plan, s.c, count, columns, v.data(), u, products);
+        for (int64_t panel = first; !u && panel < last; ++panel)
+            filters.transform(plan, s, panel, packed, own + (panel - first) * plan.panel_size());
+        multiply(plan, s.c, count, columns, v.data(), u ? u + first * plan.panel_size() : own, products);
         transform_output(plan, s, 0, count, o, columns, products, bias, act, y);
     });
 }
@@ -193,16 +203,21 @@ bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
 }
 
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x, const float* w, bool rotated,
-                   const float* bias, Activation act, float* y) {
+                   DerivedCache* packed, const float* bias, Activation act, float* y) {
     const Plan plan = make_plan(size, s);
     if (plan.tiles.count == 0) return;
-    if (plan.by_group) return run_groups(plan, s, x, w, rotated, bias, act, y);
-    const int64_t packed_size = rotated ? 0 : s.k() * plan.width, workers = worker_count(plan.panels);
-    Scratch<float> u(plan.panels * plan.panel_size()), packed(workers * packed_size);
-    parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
-        transform_filters(plan, s, w, rotated, panel, packed.data() + worker * packed_size,
-                          u.data() + panel * plan.panel_size());
+    const Filters filters{w, rotated};
+    const uint64_t key = packing_key(Packing::winograd, {static_cast<int64_t>(size), rotated, s.c, s.o});
+    const DerivedCache::Lookup found = packed ? packed->find(key) : DerivedCache::Lookup{};
+    if (plan.by_group && !found.buffer && !found.wanted) return run_groups(plan, s, x, filters, nullptr, bias, act, y);
+    const PackedWeights u(packed, key, found, plan.panels * plan.panel_size(), [&](float* to) {
+        const int64_t packed_size = filters.packed_size(plan, s), workers = worker_count(plan.panels);
+        Scratch<float> scratch(workers * packed_size);
+        parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
+            filters.transform(plan, s, panel, scratch.data() + worker * packed_size, to + panel * plan.panel_size());
+        });
     });
+    if (plan.by_group) return run_groups(plan, s, x, filters, u.data(), bias, act, y);
     run_blocks(plan, s, x, u.data(), bias, act, y);
 }
 

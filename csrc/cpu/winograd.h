@@ -1,5 +1,6 @@
 // Winograd convolution: stride 1, no dilation, one group, 3x3 or 5x5 filters. docs/kernels.md has the error bounds.
 #pragma once
+#include "core/derived.h"
 #include "cpu/conv_windows.h"
 
 namespace ck::cpu {
@@ -15,7 +16,7 @@ bool winograd_applies(const Conv2dShape& s, WinogradTileSize size);
 // rotated filters. As a GEMM for each of the points: m = tiles, n = s.o, k = s.c.
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x,  // [n,h,w,c]
                    const float* w,                                              // [o,r,s,c]; rotated: [c,r,s,o]
-                   bool rotated, const float* bias,                             // [o], may be null
+                   bool rotated, DerivedCache* packed, const float* bias,       // [o], may be null
                    Activation act, float* y);
 
 // dw = sum over pixels of x dy. As a GEMM for each of the points: m = O, n = C, k = tiles.

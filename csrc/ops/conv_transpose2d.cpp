@@ -67,7 +67,8 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor* bias, co
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .conv2d_data_gradient(s, x.data<T>(), w.data<T>(), bias ? bias->data<T>() : nullptr, act, y.data<T>());
+            .conv2d_data_gradient(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias), act,
+                                  y.data<T>());
     });
     return y;
 }
@@ -79,7 +80,8 @@ Tensor conv_transpose2d_data_gradient(const Shape& x_shape, const Tensor& w, con
     Tensor dx = Tensor::empty(kOp, x_shape, dy.dtype(), dy.device());
     visit_floating(kOp, dy.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        backend<T>(dy.device()).conv2d(s, dy.data<T>(), w.data<T>(), nullptr, Activation{}, dx.data<T>());
+        backend<T>(dy.device())
+            .conv2d(s, dy.data<T>(), w.data<T>(), w.storage()->derived(), nullptr, Activation{}, dx.data<T>());
     });
     return dx;
 }

@@ -55,8 +55,10 @@ void multiply_stack(const Stack& o, const Tensor& a, const Tensor& b, Tensor& y)
     const int64_t size = o.gemm.m * o.gemm.n;
     Shape index(o.batch.size(), 0);
     const T *matrix_a = a.data<T>(), *matrix_b = b.data<T>();
+    // Not for a^T b, the gradient of a weight: b is an activation then, and used once.
+    DerivedCache* packed = o.batch.empty() && !o.gemm.trans_a ? b.storage()->derived() : nullptr;
     for (int64_t done = 0; done < y.numel(); done += size) {
-        backend<T>(y.device()).gemm(o.gemm, matrix_a, matrix_b, nullptr, {}, y.data<T>() + done);
+        backend<T>(y.device()).gemm(o.gemm, matrix_a, matrix_b, packed, nullptr, {}, y.data<T>() + done);
         for (int d = axes - 1; d >= 0; --d) {
             matrix_a += stride_a[d];
             matrix_b += stride_b[d];
@@ -106,8 +108,8 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias, Activation a
     visit_floating("linear", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .gemm({rows, out, in, false, true}, x.data<T>(), w.data<T>(), bias ? bias->data<T>() : nullptr, act,
-                  y.data<T>());
+            .gemm({rows, out, in, false, true}, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias),
+                  act, y.data<T>());
     });
     return y;
 }

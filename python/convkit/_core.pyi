@@ -158,6 +158,24 @@ def conv2d(
     groups: typing.SupportsInt | typing.SupportsIndex,
     activation: str,
 ) -> Tensor: ...
+def conv2d_algorithm(
+    direction: str,
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    groups: typing.SupportsInt | typing.SupportsIndex,
+) -> str: ...
+def conv2d_algorithms(
+    direction: str,
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    groups: typing.SupportsInt | typing.SupportsIndex,
+) -> list[str]: ...
 def conv2d_data_gradient(
     x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
     w: Tensor,
@@ -333,6 +351,7 @@ def pad(
     value: typing.SupportsFloat | typing.SupportsIndex,
 ) -> Tensor: ...
 def power(a: Tensor, b: Tensor) -> Tensor: ...
+def precise() -> bool: ...
 def random_normal(
     shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
     seed: typing.SupportsInt | typing.SupportsIndex,
@@ -357,9 +376,12 @@ def relu6_gradient(
 def relu_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
 ) -> Tensor: ...
+def retained_bytes() -> int: ...
 def set_cache_limit(bytes: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+def set_conv2d_algorithm(name: str) -> None: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(count: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+def set_precise(precise: bool) -> None: ...
 def sgd_step(
     param: Tensor,
     grad: Tensor,

@@ -36,7 +36,12 @@ def get_num_threads() -> int:
 
 
 def set_workspace_limit(bytes: int) -> None:
-    """Most memory, in bytes, kept for reuse in freed tensors and scratch; what is above is given back at once."""
+    """Most memory, in bytes, kept for later; what is above is given back at once.
+
+    It bounds freed tensors and scratch together with packed weights: the copy, in the order in which kernels read it,
+    that a weight used twice without a write in between keeps until it is written or freed. Packed weights take the
+    room first; 0 keeps neither.
+    """
     if bytes < 0:
         raise ValueError(f"[set_workspace_limit] the limit must not be negative. Received: {bytes}.")
     _core.set_cache_limit(bytes)

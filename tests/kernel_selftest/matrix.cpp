@@ -1,4 +1,6 @@
-// Matrix products and convolutions. Inputs lie in [-1,1], so a sum of k products is off by at most k roundings.
+// Matrix products and convolutions, thrice on end: the third finds its weights packed. Inputs lie in [-1,1], so a sum
+// of k products is off by at most k roundings.
+#include "core/derived.h"
 #include "cpu/conv_choice.h"
 #include "selftest.h"
 
@@ -106,7 +108,10 @@ void test_gemm() {
                     Array c(s.m * s.n);
                     check("gemm", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
                         using T = decltype(t);
-                        b.gemm(s, a.as<T>(), bm.as<T>(), turn % 2 ? bias.as<T>() : nullptr, act, c.as<T>());
+                        DerivedCache packed;
+                        for (int use = 0; use < 3; ++use)
+                            b.gemm(s, a.as<T>(), bm.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act,
+                                   c.as<T>());
                     });
                 }
 }
@@ -119,7 +124,9 @@ void test_conv2d() {
         const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
         check("conv2d", {{y, rounding * k * kEps}}, [&](const auto& b, auto t) {
             using T = decltype(t);
-            b.conv2d(s, x.as<T>(), w.as<T>(), turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>());
+            DerivedCache packed;
+            for (int use = 0; use < 3; ++use)
+                b.conv2d(s, x.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>());
         });
     });
 }
@@ -132,7 +139,10 @@ void test_conv2d_data_gradient() {
         const double k = static_cast<double>(s.r * s.s * s.o / s.groups + 1);
         check("conv2d_data_gradient", {{dx, rounding * k * kEps}}, [&](const auto& b, auto t) {
             using T = decltype(t);
-            b.conv2d_data_gradient(s, dy.as<T>(), w.as<T>(), turn % 2 ? bias.as<T>() : nullptr, act, dx.as<T>());
+            DerivedCache packed;
+            for (int use = 0; use < 3; ++use)
+                b.conv2d_data_gradient(s, dy.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act,
+                                       dx.as<T>());
         });
     });
 }

@@ -17,7 +17,7 @@ int64_t input_column(const Conv2dShape& s, int64_t q, int64_t v) {
 }  // namespace
 
 template <class T>
-void conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, Activation act, T* y) {
+void conv2d(const Conv2dShape& s, const T* x, const T* w, DerivedCache*, const T* bias, Activation act, T* y) {
     const int64_t group_c = s.c / s.groups, group_o = s.o / s.groups;
     for (int64_t n = 0; n < s.n; ++n)
         for (int64_t p = 0; p < s.p; ++p)
@@ -39,7 +39,8 @@ void conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, Activat
 
 // Gathers: every input element collects the outputs it contributed to.
 template <class T>
-void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act, T* dx) {
+void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, DerivedCache*, const T* bias, Activation act,
+                          T* dx) {
     const int64_t group_c = s.c / s.groups, group_o = s.o / s.groups;
     for (int64_t n = 0; n < s.n; ++n)
         for (int64_t h = 0; h < s.h; ++h)

@@ -4,7 +4,7 @@
 namespace ck::cpu::reference {
 
 template <class T>
-void gemm(const GemmShape& s, const T* a, const T* b, const T* bias, Activation act, T* c) {
+void gemm(const GemmShape& s, const T* a, const T* b, DerivedCache*, const T* bias, Activation act, T* c) {
     for (int64_t i = 0; i < s.m; ++i) {
         for (int64_t j = 0; j < s.n; ++j) {
             T sum = 0;
