@@ -20,6 +20,31 @@ void bind_conv2d(py::module_& m) {
         py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
     m.def(
+        "conv2d_max_pool2d",
+        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups, const std::string& activation, bool argmax_wanted) {
+            return conv2d_max_pool2d(x, w, bias, {stride, padding, dilation, groups},
+                                     parse_activation("conv2d", activation), argmax_wanted);
+        },
+        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("argmax_wanted"), NoGil());
+    m.def(
+        "conv2d_max_pool2d_data_gradient",
+        [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Tensor& argmax, const Pair& stride,
+           const Pads& padding, const Pair& dilation, int64_t groups) {
+            return conv2d_max_pool2d_data_gradient(x_shape, w, dy, argmax, {stride, padding, dilation, groups});
+        },
+        py::arg("x_shape"), py::arg("w"), py::arg("dy"), py::arg("argmax"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), NoGil());
+    m.def(
+        "conv2d_max_pool2d_weight_gradient",
+        [](const Tensor& x, const Shape& w_shape, const Tensor& dy, const Tensor& argmax, const Pair& stride,
+           const Pads& padding, const Pair& dilation, int64_t groups) {
+            return conv2d_max_pool2d_weight_gradient(x, w_shape, dy, argmax, {stride, padding, dilation, groups});
+        },
+        py::arg("x"), py::arg("w_shape"), py::arg("dy"), py::arg("argmax"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), NoGil());
+    m.def(
         "conv2d_algorithm",
         [](const std::string& pass, const Shape& x_shape, const Shape& w_shape, const Pair& stride, const Pads& padding,
            const Pair& dilation, int64_t groups) {

@@ -44,6 +44,11 @@ struct Pool2dShape {
     int64_t pad_top, pad_bottom, pad_left, pad_right;
 };
 
+// Max-pooling of a convolution's result by 2x2, stride 2, an odd row or column left over.
+constexpr Pool2dShape halving_pool(const Conv2dShape& s) {
+    return {s.n, s.p, s.q, s.o, 2, 2, s.p / 2, s.q / 2, 2, 2, 1, 1, 0, 0, 0, 0};
+}
+
 // x[N,H,W,C] -> y[N,P,Q,C] for upsampling and adaptive pooling.
 struct Resize2dShape {
     int64_t n, h, w, c;

@@ -49,7 +49,8 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
             return run_depthwise(s, x, w, bias, act, y);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
-            return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), x, w, false, packed, bias, act, y);
+            return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias,
+                                 act, {y, false, nullptr});
         default:
             return run_direct(as_direct(s), x, w, packed, bias, act, y);
     }

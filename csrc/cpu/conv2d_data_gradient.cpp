@@ -128,11 +128,9 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
         case ConvAlgorithm::scatter:
             return scatter_data_gradient(s, dy, w, bias, act, dx);
         case ConvAlgorithm::winograd4:
-        case ConvAlgorithm::winograd2: {
-            const DirectConv rotated =
-                phase_problem(s, phase_axis(0, s.h, 1, 1, s.pad_top, s.r), phase_axis(0, s.w, 1, 1, s.pad_left, s.s));
-            return winograd_conv(winograd_tile_size(algorithm, s), rotated, dy, w, true, packed, bias, act, dx);
-        }
+        case ConvAlgorithm::winograd2:
+            return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, nullptr}, w, true, packed, bias,
+                                 act, {dx, false, nullptr});
         default:
             return run_phases(s, dy, w, packed, bias, act, dx);
     }

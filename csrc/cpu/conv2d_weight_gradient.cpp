@@ -171,7 +171,7 @@ void conv2d_weight_gradient(const Conv2dShape& s, const float* x, const float* d
             return depthwise_weight_gradient(as_depthwise(s), x, dy, dw);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
-            return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, dy, dw);
+            return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, {dy, nullptr}, dw);
         default:
             return run_direct(as_direct(s), x, dy, dw);
     }

@@ -88,6 +88,23 @@ DirectConv as_direct(const Conv2dShape& s) {
     return d;
 }
 
+DirectConv as_rotated(const Conv2dShape& s) {
+    DirectConv d = as_direct(s);
+    d.h = s.p;
+    d.w = s.q;
+    d.pixel = s.o;
+    d.c = s.o / s.groups;
+    d.o = s.c / s.groups;
+    d.p = s.h;
+    d.q = s.w;
+    d.pad_top = s.r - 1 - s.pad_top;
+    d.pad_left = s.s - 1 - s.pad_left;
+    d.y_image = s.h * s.w * s.c;
+    d.y_row = s.w * s.c;
+    d.y_pixel = s.c;
+    return d;
+}
+
 ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread) {
     ConvWindows v{};
     v.in_place = s.k() == 0 || (s.repeat == 1 && inside(s) && !(spread && aliases(s.pixel * s.stride_w)));

@@ -23,6 +23,8 @@ struct DirectConv {
 };
 
 DirectConv as_direct(const Conv2dShape& s);
+// The data gradient of stride and dilation 1: the convolution of dy with the rotated filters.
+DirectConv as_rotated(const Conv2dShape& s);
 
 // Outputs are cut into blocks of `rows` (images follow each other) x `columns`. The window of output (p,q) of a block
 // starts p*step_h*row_step + q*step_w*pixel_step after the block's; in it, tap (r,s,c) lies

@@ -106,16 +106,21 @@ struct Conv2dKernels {
 
 // One tile of pixels, x at its first, which may lie outside the image: only rows [row0,row1) x columns
 // [column0,column1) of it exist, the others are zeros. Gives v[points*points][channels rounded up to whole vectors].
+// With argmax x is what 2x2 max-pooling left of the image: x and argmax are at the window of the first pixel, which is
+// its pixel (odd_row, odd_column), and a pixel that was not its window's maximum is zero.
 struct WinogradTile {
     int64_t channels;
     const float* x;
+    const uint8_t* argmax;
+    int odd_row, odd_column;
     int64_t row, pixel;
     int64_t row0, row1, column0, column1;
     float* v;
     int64_t v_point;
 };
 
-// The tile's outputs y[rows,columns] from v[points*points][channels].
+// The tile's outputs y[rows,columns] from v[points*points][channels]; of output_pooled the maxima of 2x2 of them and
+// their places in the window, argmax (may be null), laid out as y.
 struct WinogradOutput {
     int64_t channels;
     const float* v;
@@ -123,8 +128,9 @@ struct WinogradOutput {
     const float* bias;  // [channels], may be null
     Activation act;
     float* y;
+    uint8_t* argmax;
     int64_t row, pixel;
-    int64_t rows, columns;  // 1 to `outputs`
+    int64_t rows, columns;  // of y
 };
 
 // Filters of `columns` output channels for k input channels: tap (i,j) at w[i*w_row + j*w_column + k*w_k + column].
@@ -152,6 +158,7 @@ struct WinogradKernels {
     void (*input)(const WinogradTile& s);            // of points x points pixels of x
     void (*output_gradient)(const WinogradTile& s);  // of outputs x outputs pixels of dy
     void (*output)(const WinogradOutput& s);
+    void (*output_pooled)(const WinogradOutput& s);  // activations none and relu only
     void (*filters)(const WinogradFilters& s);
     void (*filter_gradient)(const WinogradFilterGradient& s);
 };

@@ -91,12 +91,12 @@ void Filters::transform(const Plan& plan, const DirectConv& s, int64_t panel, fl
 }
 
 // Tiles [t0,t1) of x into v[points][t1-t0][x_row].
-void transform_input(const Plan& plan, const DirectConv& s, const float* x, int64_t t0, int64_t t1, int64_t v_point,
-                     float* v) {
+void transform_input(const Plan& plan, const DirectConv& s, const WinogradImage& x, int64_t t0, int64_t t1,
+                     int64_t v_point, float* v) {
     for (int64_t t = t0; t < t1; ++t, v += plan.x_row) {
         const TileGrid::Place at = plan.tiles.place(t);
-        WinogradTile tile = image_tile(x + at.image * s.h * s.w * s.pixel, s.h, s.w, s.pixel, s.c, at.row - s.pad_top,
-                                       at.column - s.pad_left, plan.kernel->points);
+        WinogradTile tile = image_tile(x, at.image, s.h, s.w, s.pixel, s.c, at.row - s.pad_top, at.column - s.pad_left,
+                                       plan.kernel->points);
         tile.v = v;
         tile.v_point = v_point;
         plan.kernel->input(tile);
@@ -133,27 +133,32 @@ void multiply(const Plan& plan, int64_t c, int64_t count, int64_t columns, const
 
 // Tiles [t0,t1) of y, channels [o,o+columns), from products[points][t1-t0][y_row].
 void transform_output(const Plan& plan, const DirectConv& s, int64_t t0, int64_t t1, int64_t o, int64_t columns,
-                      const float* products, const float* bias, Activation act, float* y) {
+                      const float* products, const float* bias, Activation act, const WinogradResult& y) {
     WinogradOutput out{};
     out.channels = columns;
     out.v_point = plan.y_point(t1 - t0);
     out.bias = bias ? bias + o : nullptr;
     out.act = act;
-    out.row = s.y_row;
-    out.pixel = s.y_pixel;
+    const int64_t shrink = y.pooled ? 2 : 1, p = s.p / shrink, q = s.q / shrink;
+    out.row = y.pooled ? q * s.o : s.y_row;
+    out.pixel = y.pooled ? s.o : s.y_pixel;
+    const int64_t image = y.pooled ? p * out.row : s.y_image;
     for (int64_t t = t0; t < t1; ++t) {
         const TileGrid::Place at = plan.tiles.place(t);
+        const int64_t row = at.row / shrink, column = at.column / shrink;
+        const int64_t first = at.image * image + row * out.row + column * out.pixel + o;
         out.v = products + (t - t0) * plan.y_row;
-        out.y = y + at.image * s.y_image + at.row * s.y_row + at.column * s.y_pixel + o;
-        out.rows = std::min(plan.tiles.size, s.p - at.row);
-        out.columns = std::min(plan.tiles.size, s.q - at.column);
-        plan.kernel->output(out);
+        out.y = y.data + first;
+        out.argmax = y.argmax ? y.argmax + first : nullptr;
+        out.rows = std::min(plan.tiles.size / shrink, p - row);
+        out.columns = std::min(plan.tiles.size / shrink, q - column);
+        y.pooled ? plan.kernel->output_pooled(out) : plan.kernel->output(out);
     }
 }
 
 // Many tiles: the filters once, then blocks of tiles.
-void run_blocks(const Plan& plan, const DirectConv& s, const float* x, const float* u, const float* bias,
-                Activation act, float* y) {
+void run_blocks(const Plan& plan, const DirectConv& s, const WinogradImage& x, const float* u, const float* bias,
+                Activation act, const WinogradResult& y) {
     const int64_t v_size = plan.points * plan.x_point(plan.block),
                   size = v_size + plan.points * plan.y_point(plan.block);
     const int64_t workers = worker_count(plan.blocks);
@@ -170,8 +175,8 @@ void run_blocks(const Plan& plan, const DirectConv& s, const float* x, const flo
 
 // Few tiles: transformed once, then every task takes the filters of some panels. u: of all panels, or null: each task
 // makes its own and uses them up while they are near.
-void run_groups(const Plan& plan, const DirectConv& s, const float* x, const Filters& filters, const float* u,
-                const float* bias, Activation act, float* y) {
+void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, const Filters& filters, const float* u,
+                const float* bias, Activation act, const WinogradResult& y) {
     const int64_t count = plan.tiles.count;
     Scratch<float> v(plan.points * plan.x_point(count));
     parallel_for(count, [&](int64_t t) {
@@ -202,8 +207,8 @@ bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
            s.dilation_w == 1;
 }
 
-void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x, const float* w, bool rotated,
-                   DerivedCache* packed, const float* bias, Activation act, float* y) {
+void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x, const float* w, bool rotated,
+                   DerivedCache* packed, const float* bias, Activation act, const WinogradResult& y) {
     const Plan plan = make_plan(size, s);
     if (plan.tiles.count == 0) return;
     const Filters filters{w, rotated};

@@ -12,16 +12,29 @@ enum class WinogradTileSize : uint8_t { f4x3, f2x3, f2x5 };
 // What the kernels compute; s.r, s.s must be the tile's taps.
 bool winograd_applies(const Conv2dShape& s, WinogradTileSize size);
 
+// An image [n,h,w,c]; with argmax, what 2x2 max-pooling (stride 2, rounded down) left of it: data and argmax
+// [n,h/2,w/2,c], where the pixels that were no maximum count as zeros.
+struct WinogradImage {
+    const float* data;
+    const uint8_t* argmax;
+};
+
+// Where outputs go: y, or their maxima by 2x2 with argmax (may be null) as above.
+struct WinogradResult {
+    float* data;
+    bool pooled;
+    uint8_t* argmax;
+};
+
 // y = activation(bias + x * w) for s of stride and dilation 1; of the data gradient s is the convolution of dy with the
 // rotated filters. As a GEMM for each of the points: m = tiles, n = s.o, k = s.c.
-void winograd_conv(WinogradTileSize size, const DirectConv& s, const float* x,  // [n,h,w,c]
-                   const float* w,                                              // [o,r,s,c]; rotated: [c,r,s,o]
-                   bool rotated, DerivedCache* packed, const float* bias,       // [o], may be null
-                   Activation act, float* y);
+void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x,
+                   const float* w,                                         // [o,r,s,c]; rotated: [c,r,s,o]
+                   bool rotated, DerivedCache* packed, const float* bias,  // [o], may be null
+                   Activation act, const WinogradResult& y);               // pooled: activations none and relu only
 
 // dw = sum over pixels of x dy. As a GEMM for each of the points: m = O, n = C, k = tiles.
 void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const float* x,  // [N,H,W,C]
-                              const float* dy,                                              // [N,P,Q,O]
-                              float* dw);                                                   // [O,R,S,C]
+                              const WinogradImage& dy, float* dw);                          // [O,R,S,C]
 
 }  // namespace ck::cpu

@@ -50,14 +50,26 @@ struct TileGrid {
     }
 };
 
-// The tile of `span` pixels squared from (row,column) of an image [h,w] of `pixel` floats each.
-inline WinogradTile image_tile(const float* image, int64_t h, int64_t w, int64_t pixel, int64_t channels, int64_t row,
-                               int64_t column, int64_t span) {
+// The tile of `span` pixels squared from (row,column) of image n of [h,w,pixel] each.
+inline WinogradTile image_tile(const WinogradImage& image, int64_t n, int64_t h, int64_t w, int64_t pixel,
+                               int64_t channels, int64_t row, int64_t column, int64_t span) {
     WinogradTile t{};
     t.channels = channels;
-    t.x = image + (row * w + column) * pixel;
-    t.row = w * pixel;
     t.pixel = pixel;
+    int64_t first;
+    if (image.argmax) {  // rows and columns that were left over are zeros
+        h = h / 2 * 2;
+        w = w / 2 * 2;
+        t.odd_row = static_cast<int>(row & 1);
+        t.odd_column = static_cast<int>(column & 1);
+        t.row = w / 2 * pixel;
+        first = n * (h / 2) * t.row + (row >> 1) * t.row + (column >> 1) * pixel;  // rounded down: may be negative
+        t.argmax = image.argmax + first;
+    } else {
+        t.row = w * pixel;
+        first = n * h * t.row + row * t.row + column * pixel;
+    }
+    t.x = image.data + first;
     t.row0 = std::clamp<int64_t>(-row, 0, span);
     t.row1 = std::clamp<int64_t>(h - row, 0, span);
     t.column0 = std::clamp<int64_t>(-column, 0, span);

@@ -55,15 +55,15 @@ Plan make_plan(WinogradTileSize size, const Conv2dShape& s) {
     return plan;
 }
 
-void transform_tile(const Plan& plan, const Conv2dShape& s, const float* x, const float* dy, int64_t t, int64_t x_point,
-                    float* v, int64_t dy_point, float* z) {
+void transform_tile(const Plan& plan, const Conv2dShape& s, const float* x, const WinogradImage& dy, int64_t t,
+                    int64_t x_point, float* v, int64_t dy_point, float* z) {
     const TileGrid::Place at = plan.tiles.place(t);
-    WinogradTile tile = image_tile(x + at.image * s.h * s.w * s.c, s.h, s.w, s.c, s.c, at.row - s.pad_top,
+    WinogradTile tile = image_tile({x, nullptr}, at.image, s.h, s.w, s.c, s.c, at.row - s.pad_top,
                                    at.column - s.pad_left, plan.kernel->points);
     tile.v = v;
     tile.v_point = x_point;
     plan.kernel->input(tile);
-    tile = image_tile(dy + at.image * s.p * s.q * s.o, s.p, s.q, s.o, s.o, at.row, at.column, plan.kernel->outputs);
+    tile = image_tile(dy, at.image, s.p, s.q, s.o, s.o, at.row, at.column, plan.kernel->outputs);
     tile.v = z;
     tile.v_point = dy_point;
     plan.kernel->output_gradient(tile);
@@ -135,7 +135,8 @@ void add_by_filters(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, 
 
 }  // namespace
 
-void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const float* x, const float* dy, float* dw) {
+void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const float* x, const WinogradImage& dy,
+                              float* dw) {
     const Plan plan = make_plan(size, s);
     Scratch<float> v(plan.points * plan.x_point(plan.block)), z(plan.points * plan.dy_point(plan.block));
     Scratch<float> sums(plan.by_point ? plan.points * plan.sums_point() : 0);

@@ -58,6 +58,12 @@ Conv2dShape full_shape(const Shape& x, const Shape& w, const Conv2dGeometry& g) 
     return s;
 }
 
+Shape pooled_shape(const Conv2dShape& s) {
+    CK_CHECK(s.p >= 2 && s.q >= 2, "max_pool2d",
+             "the window must fit into the input. Received: kernel_size=(2,2), H=", s.p, ", W=", s.q, ".");
+    return {s.n, s.p / 2, s.q / 2, s.o};
+}
+
 cpu::ConvPass parse_pass(const std::string& pass) {
     if (pass == "forward") return cpu::ConvPass::forward;
     if (pass == "data") return cpu::ConvPass::data;
@@ -117,6 +123,54 @@ Tensor conv2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tenso
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device()).conv2d_weight_gradient(s, x.data<T>(), dy.data<T>(), dw.data<T>());
+    });
+    return dw;
+}
+
+std::pair<Tensor, Tensor> conv2d_max_pool2d(const Tensor& x, const Tensor& w, const Tensor* bias,
+                                            const Conv2dGeometry& g, Activation act, bool argmax_wanted) {
+    check_operands(kOp, x, w, bias);
+    const Conv2dShape s = full_shape(x.shape(), w.shape(), g);
+    if (bias) check_shape(kOp, "bias", *bias, {s.o});
+    const Shape pooled = pooled_shape(s);
+    Tensor y = Tensor::empty(kOp, pooled, x.dtype(), x.device());
+    Tensor argmax = Tensor::empty(kOp, argmax_wanted ? pooled : Shape{0}, DType::uint8, x.device());
+    visit_floating(kOp, x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        backend<T>(x.device())
+            .conv2d_max_pool2d(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias), act,
+                               y.data<T>(), argmax_wanted ? argmax.data<uint8_t>() : nullptr);
+    });
+    return {y, argmax};
+}
+
+Tensor conv2d_max_pool2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Tensor& argmax,
+                                       const Conv2dGeometry& g) {
+    check_operands(kOp, dy, w, nullptr);
+    const Conv2dShape s = full_shape(x_shape, w.shape(), g);
+    check_shape(kOp, "the gradient", dy, pooled_shape(s));
+    check_shape(kOp, "argmax", argmax, pooled_shape(s));
+    Tensor dx = Tensor::empty(kOp, x_shape, dy.dtype(), dy.device());
+    visit_floating(kOp, dy.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        backend<T>(dy.device())
+            .conv2d_max_pool2d_data_gradient(s, dy.data<T>(), argmax.data<uint8_t>(), w.data<T>(),
+                                             w.storage()->derived(), dx.data<T>());
+    });
+    return dx;
+}
+
+Tensor conv2d_max_pool2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy, const Tensor& argmax,
+                                         const Conv2dGeometry& g) {
+    check_operands(kOp, x, dy, nullptr);
+    const Conv2dShape s = full_shape(x.shape(), w_shape, g);
+    check_shape(kOp, "the gradient", dy, pooled_shape(s));
+    check_shape(kOp, "argmax", argmax, pooled_shape(s));
+    Tensor dw = Tensor::empty(kOp, w_shape, x.dtype(), x.device());
+    visit_floating(kOp, x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        backend<T>(x.device())
+            .conv2d_max_pool2d_weight_gradient(s, x.data<T>(), dy.data<T>(), argmax.data<uint8_t>(), dw.data<T>());
     });
     return dw;
 }

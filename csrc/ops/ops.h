@@ -80,6 +80,14 @@ struct Conv2dGeometry {
     int64_t groups;
 };
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act);
+// conv2d and max-pooling of its result by 2x2 with stride 2: (y, argmax), empty unless wanted; and the gradients of the
+// convolution from that of y.
+std::pair<Tensor, Tensor> conv2d_max_pool2d(const Tensor& x, const Tensor& w, const Tensor* bias,
+                                            const Conv2dGeometry& g, Activation act, bool argmax_wanted);
+Tensor conv2d_max_pool2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Tensor& argmax,
+                                       const Conv2dGeometry& g);
+Tensor conv2d_max_pool2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy, const Tensor& argmax,
+                                         const Conv2dGeometry& g);
 // What would run for a float32 problem: pass is "forward", "data" or "weights". The second lists all that could.
 std::string conv2d_algorithm(const std::string& pass, const Shape& x, const Shape& w, const Conv2dGeometry& g);
 std::vector<std::string> conv2d_algorithms(const std::string& pass, const Shape& x, const Shape& w,

@@ -185,6 +185,37 @@ def conv2d_data_gradient(
     dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
+def conv2d_max_pool2d(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor,
+    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    groups: typing.SupportsInt | typing.SupportsIndex,
+    activation: str,
+    argmax_wanted: bool,
+) -> tuple[Tensor, Tensor]: ...
+def conv2d_max_pool2d_data_gradient(
+    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    w: Tensor,
+    dy: Tensor,
+    argmax: Tensor,
+    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    groups: typing.SupportsInt | typing.SupportsIndex,
+) -> Tensor: ...
+def conv2d_max_pool2d_weight_gradient(
+    x: Tensor,
+    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    dy: Tensor,
+    argmax: Tensor,
+    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    groups: typing.SupportsInt | typing.SupportsIndex,
+) -> Tensor: ...
 def conv2d_weight_gradient(
     x: Tensor,
     w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],

@@ -1,5 +1,7 @@
 // Matrix products and convolutions, thrice on end: the third finds its weights packed. Inputs lie in [-1,1], so a sum
 // of k products is off by at most k roundings.
+#include <algorithm>
+
 #include "core/derived.h"
 #include "cpu/conv_choice.h"
 #include "selftest.h"
@@ -155,6 +157,60 @@ void test_conv2d_weight_gradient() {
                   using T = decltype(t);
                   b.conv2d_weight_gradient(s, x.as<T>(), dy.as<T>(), dw.as<T>());
               });
+    });
+}
+
+// Windows' places that the ops are given.
+static std::vector<uint8_t> random_places(int64_t n) {
+    Array numbers = Array::random(n, 0, 4);
+    std::vector<uint8_t> places(n);
+    for (int64_t i = 0; i < n; ++i) places[i] = static_cast<uint8_t>(std::min(numbers.floats()[i], 3.0f));
+    return places;
+}
+
+static int64_t pooled_size(const Conv2dShape& s) {
+    return s.n * (s.p / 2) * (s.q / 2) * s.o;
+}
+
+void test_conv2d_max_pool2d() {
+    size_t turn = 0;
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
+        if (s.p < 2 || s.q < 2) return;
+        const Activation act = kActivations[turn++ % 6];
+        Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(pooled_size(s));
+        const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
+        check("conv2d_max_pool2d", {{y, rounding * k * kEps}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            std::vector<uint8_t> argmax(y.size());
+            b.conv2d_max_pool2d(s, x.as<T>(), w.as<T>(), nullptr, turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>(),
+                                argmax.data());
+        });
+    });
+}
+
+void test_conv2d_max_pool2d_data_gradient() {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
+        if (s.p < 2 || s.q < 2) return;
+        const std::vector<uint8_t> argmax = random_places(pooled_size(s));
+        Array dy = Array::random(pooled_size(s)), w = Array::random(w_size(s)), dx(x_size(s));
+        const double k = static_cast<double>(s.r * s.s * s.o / s.groups);
+        check("conv2d_max_pool2d_data_gradient", {{dx, rounding * k * kEps}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            b.conv2d_max_pool2d_data_gradient(s, dy.as<T>(), argmax.data(), w.as<T>(), nullptr, dx.as<T>());
+        });
+    });
+}
+
+void test_conv2d_max_pool2d_weight_gradient() {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
+        if (s.p < 2 || s.q < 2) return;
+        const std::vector<uint8_t> argmax = random_places(pooled_size(s));
+        Array x = Array::random(x_size(s)), dy = Array::random(pooled_size(s)), dw(w_size(s));
+        const double k = static_cast<double>(s.n * s.p * s.q);
+        check("conv2d_max_pool2d_weight_gradient", {{dw, rounding * k * kEps}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            b.conv2d_max_pool2d_weight_gradient(s, x.as<T>(), dy.as<T>(), argmax.data(), dw.as<T>());
+        });
     });
 }
 

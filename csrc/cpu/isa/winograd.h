@@ -4,6 +4,7 @@
 #pragma once
 #include "cpu/isa/activation.h"
 #include "cpu/isa/conv2d.h"
+#include "cpu/isa/pool2d.h"
 #include "cpu/isa/vec.h"
 
 namespace {
@@ -147,9 +148,37 @@ struct FilterGradientStep {
     }
 };
 
+// A tile of the image that 2x2 max-pooling had before it.
+template <int size, int points, class Step>
+CK_INLINE void winograd_pooled_tile(Step step, const WinogradTile& s) {
+    int64_t row[size], column[size];  // of the window that each pixel is in
+    int32_t row_place[size], column_place[size];
+    for (int i = 0; i < size; ++i) {
+        row[i] = (i + s.odd_row) / 2 * s.row;
+        row_place[i] = (i + s.odd_row) % 2 * 2;
+        column[i] = (i + s.odd_column) / 2 * s.pixel;
+        column_place[i] = (i + s.odd_column) % 2;
+    }
+    const int64_t point = s.v_point;
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        float* v = s.v + c;
+        transform<size, points>(
+            step,
+            [&](int i, int j) {
+                const bool exists = i >= s.row0 && i < s.row1 && j >= s.column0 && j < s.column1;
+                if (!exists) return vf{};
+                const int64_t at = row[i] + column[j] + c;
+                const vi place = load_offsets(lanes, s.argmax + at);
+                return select(place == row_place[i] + column_place[j], lanes.load(s.x + at), vf{});
+            },
+            [&](int i, int j, vf value) { ::store(v + (i * points + j) * point, value); });
+    });
+}
+
 // v[point][channels] of one tile of size x size pixels, of which rows [row0,row1) x columns [column0,column1) exist.
 template <int size, int points, class Step>
 CK_INLINE void winograd_tile(Step step, const WinogradTile& s) {
+    if (s.argmax) return winograd_pooled_tile<size, points>(step, s);
     const int64_t pixel = s.pixel, row = s.row, point = s.v_point;
     if (s.row0 == 0 && s.column0 == 0 && s.row1 == size && s.column1 == size) {
         for_vectors(s.channels, [&](int64_t c, auto lanes) {
@@ -204,6 +233,37 @@ void winograd_output(const WinogradOutput& s) {
         for (int64_t j = 0; j < s.columns; ++j) activate_row(s.act, s.channels, s.y + i * s.row + j * s.pixel);
 }
 
+// The maxima of 2x2 outputs, and where in their window they lie.
+template <int m, int points>
+void winograd_output_pooled(const WinogradOutput& s) {
+    const bool relu = s.act.kind == ActivationKind::relu;
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        const vf bias = s.bias ? lanes.load(s.bias + c) : vf{};
+        const float* v = s.v + c;
+        vf z[m][m];
+        transform<points, m>(
+            CombineStep<points, m>{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
+            [&](int i, int j, vf value) {
+                value += bias;
+                z[i][j] = relu ? max0(value) : value;
+            });
+#pragma GCC unroll 2
+        for (int i = 0; i < m / 2; ++i) {
+#pragma GCC unroll 2
+            for (int j = 0; j < m / 2; ++j) {
+                if (i >= s.rows || j >= s.columns) continue;
+                Maximum best(z[2 * i][2 * j], 0);
+                best.consider(z[2 * i][2 * j + 1], 1);
+                best.consider(z[2 * i + 1][2 * j], 2);
+                best.consider(z[2 * i + 1][2 * j + 1], 3);
+                const int64_t at = i * s.row + j * s.pixel + c;
+                lanes.store(s.y + at, best.value);
+                if (s.argmax) store_offsets(lanes, s.argmax + at, best.offset);
+            }
+        }
+    });
+}
+
 // u[point][k][columns] = G w G^T, columns rounded up to whole vectors.
 template <int r, int points>
 void winograd_filters(const WinogradFilters& s) {
@@ -243,6 +303,7 @@ constexpr WinogradKernels kWinograd = {m,
                                        winograd_input<m, m + r - 1>,
                                        winograd_output_gradient<m, m + r - 1>,
                                        winograd_output<m, m + r - 1>,
+                                       winograd_output_pooled<m, m + r - 1>,
                                        winograd_filters<r, m + r - 1>,
                                        winograd_filter_gradient<r, m + r - 1>};
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import _core
-from ..autograd import record
+from ..autograd import needs_grad, record
 from ..tensor import Tensor, as_tensor
 from .geometry import pads, pair, whole, window_pads
 from .pointwise import activation_name
@@ -33,6 +33,32 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
         (x, w, bias),
         lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv2d_weight_gradient(image, filters.shape, dz, *geometry),
+    )
+    return record(y, (x, w, bias), backward)
+
+
+def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
+    """``max_pool2d(conv2d(...), 2)`` in one op: what ``nn.Sequential`` makes of the two.
+
+    x [N,H,W,C], w [O,R,S,C/groups] -> [N,P//2,Q//2,O]. The image [N,P,Q,O] between the two is not kept for backward,
+    and where the convolution runs on Winograd's tiles neither it nor its gradient is ever written. Arguments and errors
+    as :func:`conv2d`.
+    """
+    x, w, bias = _tensors(x, w, bias)
+    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    padding = window_pads("conv2d", padding, x.shape, w.shape[1:3] if w.ndim == 4 else (1, 1), stride, dilation)
+    geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
+    activation = activation_name("conv2d", activation)
+    image, filters, x_shape = x._data, w._data, x.shape
+    y, argmax = _core.conv2d_max_pool2d(
+        image, filters, None if bias is None else bias._data, *geometry, activation, needs_grad(x, w, bias)
+    )
+    backward = _backward(
+        y,
+        activation,
+        (x, w, bias),
+        lambda dz: _core.conv2d_max_pool2d_data_gradient(x_shape, filters, dz, argmax, *geometry),
+        lambda dz: _core.conv2d_max_pool2d_weight_gradient(image, filters.shape, dz, argmax, *geometry),
     )
     return record(y, (x, w, bias), backward)
 
