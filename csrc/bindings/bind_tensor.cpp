@@ -1,4 +1,5 @@
 #include <cstring>
+#include <optional>
 
 #include "bindings/bindings.h"
 
@@ -78,6 +79,12 @@ py::tuple shape_of(const Tensor& t) {  // filled directly: every op asks for sha
     return shape;
 }
 
+// The count of writes to its memory; nothing when others may write it.
+std::optional<uint64_t> version_of(const Tensor& t) {
+    if (!t.storage()->writes_counted()) return std::nullopt;
+    return t.storage()->version();
+}
+
 py::object item(const Tensor& t) {
     CK_CHECK(t.numel() == 1, "item", "needs a tensor of one element. Received: shape ", t.shape(), ".");
     return visit_all(t.dtype(), [&](auto zero) -> py::object { return py::cast(*t.data<decltype(zero)>()); });
@@ -93,7 +100,7 @@ void bind_tensor(py::module_& m) {
         .def_property_readonly("size", &Tensor::numel)
         .def_property_readonly("dtype", &Tensor::dtype)
         .def_property_readonly("device", [](const Tensor& t) { return t.device().str(); })
-        .def_property_readonly("version", [](const Tensor& t) { return t.storage()->version(); })
+        .def_property_readonly("version", &version_of)
         .def("reshape", &Tensor::reshape, py::arg("shape"))
         .def("item", &item);
     m.def("from_numpy", &from_numpy, py::arg("array"), py::arg("share"));
