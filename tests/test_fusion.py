@@ -76,7 +76,7 @@ def test_folded_without_scale(norms):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
-def test_models_fold(name, norms, undrawn):
+def test_models_fold(name, norms):
     model = ck.models.build(name, num_classes=3).eval()
     x = image(1, 33, 33, 3)
     kept = {"resnet18": 8, "resnet50": 16, "mobilenet_v2": 0}[name]  # those that add a residual
@@ -103,7 +103,7 @@ def writes():
         "eps": lambda conv, norm: setattr(norm, "eps", 0.5),
         "parameter": replace,
         "state": lambda conv, norm: norm.load_state_dict(nn.BatchNorm2d(5).state_dict()),
-        "norm's training": lambda conv, norm: norm.train()(image(2, 3, 3, 5)) and norm.eval(),
+        "moved statistics": lambda conv, norm: (norm.train()(image(2, 3, 3, 5)), norm.eval()),
     }
 
 

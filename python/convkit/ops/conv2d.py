@@ -78,7 +78,8 @@ def _tensors(x, w, bias):
 
 def _backward(y, activation, inputs, data_gradient, weight_gradient):
     """The closure for ``record``: through the activation, then only the gradients that are wanted."""
-    x_wanted, w_wanted, bias_wanted = (t is not None and t.requires_grad for t in inputs)
+    x, w, bias = inputs
+    x_wanted, w_wanted, bias_wanted = x.requires_grad, w.requires_grad, bias is not None and bias.requires_grad
     # What is not wanted must not keep its tensors alive.
     saved = y if activation else None
     data_gradient = data_gradient if x_wanted else None
