@@ -33,7 +33,7 @@ class Contestant:
             [python or sys.executable, HERE / "worker.py", self.peer, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if not os.environ.get("BENCH_DEBUG") else None,
+            stderr=None if os.environ.get("BENCH_DEBUG") else subprocess.DEVNULL,
             text=True,
         )
         self.version = self._answer()["version"]

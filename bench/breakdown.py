@@ -1,7 +1,7 @@
 """Where the time of a task goes: CPU time inside each op of the core, by kind of problem, at one thread.
 
-    python bench/profile.py train:resnet50:8
-    python bench/profile.py infer:mobilenet_v2:1 --top 30 --steps 10
+    python bench/breakdown.py train:resnet50:8
+    python bench/breakdown.py infer:mobilenet_v2:1 --top 30 --steps 10
 
 Wraps the functions of convkit._core; what remains of the step is Python and the wrapping itself. Page faults are those
 of a step after the first two: there should be next to none.
