@@ -1,4 +1,5 @@
 #include <cstring>
+#include <optional>
 
 #include "bindings/bindings.h"
 
@@ -72,6 +73,18 @@ Tensor from_numpy(const py::array& array, bool share) {
     return Tensor(std::move(shape), dtype, std::move(storage));
 }
 
+py::tuple shape_of(const Tensor& t) {  // filled directly: every op asks for shapes
+    py::tuple shape(t.ndim());
+    for (int i = 0; i < t.ndim(); ++i) shape[static_cast<size_t>(i)] = t.size(i);
+    return shape;
+}
+
+// The count of writes to its memory; nothing when others may write it.
+std::optional<uint64_t> version_of(const Tensor& t) {
+    if (!t.storage()->writes_counted()) return std::nullopt;
+    return t.storage()->version();
+}
+
 py::object item(const Tensor& t) {
     CK_CHECK(t.numel() == 1, "item", "needs a tensor of one element. Received: shape ", t.shape(), ".");
     return visit_all(t.dtype(), [&](auto zero) -> py::object { return py::cast(*t.data<decltype(zero)>()); });
@@ -82,12 +95,12 @@ py::object item(const Tensor& t) {
 void bind_tensor(py::module_& m) {
     py::class_<Tensor>(m, "Tensor", py::buffer_protocol(), "Dense row-major array without gradients.")
         .def_buffer(&buffer_of)
-        .def_property_readonly("shape", [](const Tensor& t) { return py::tuple(py::cast(t.shape())); })
+        .def_property_readonly("shape", &shape_of)
         .def_property_readonly("ndim", &Tensor::ndim)
         .def_property_readonly("size", &Tensor::numel)
         .def_property_readonly("dtype", &Tensor::dtype)
         .def_property_readonly("device", [](const Tensor& t) { return t.device().str(); })
-        .def_property_readonly("version", [](const Tensor& t) { return t.storage()->version(); })
+        .def_property_readonly("version", &version_of)
         .def("reshape", &Tensor::reshape, py::arg("shape"))
         .def("item", &item);
     m.def("from_numpy", &from_numpy, py::arg("array"), py::arg("share"));

@@ -26,10 +26,39 @@ void bind_optimizer(py::module_& m);    // bind_optimizer.cpp
 void bind_matmul(py::module_& m);       // bind_matmul.cpp: matmul, linear
 void bind_pool2d(py::module_& m);       // bind_pool2d.cpp: pooling and resizing
 
+// Sizes, strides and paddings come with every op, and pybind11's own conversion takes five times as long as this one.
+// The length of a tuple or list, -1 of anything else; its ints into out, false when it holds anything else.
+Py_ssize_t length(py::handle sequence);
+bool load_ints(py::handle sequence, int64_t* out);
+
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 py::dtype numpy_dtype(DType dtype);
 
 }  // namespace ck::bindings
+
+namespace pybind11::detail {
+
+template <size_t size>
+struct type_caster<std::array<int64_t, size>> {
+    using Ints = std::array<int64_t, size>;
+    PYBIND11_TYPE_CASTER(Ints, const_name("collections.abc.Sequence[int]"));
+    bool load(handle source, bool) {
+        return ck::bindings::length(source) == Py_ssize_t{size} && ck::bindings::load_ints(source, value.data());
+    }
+};
+
+template <>
+struct type_caster<ck::Shape> {
+    PYBIND11_TYPE_CASTER(ck::Shape, const_name("collections.abc.Sequence[int]"));
+    bool load(handle source, bool) {
+        const Py_ssize_t size = ck::bindings::length(source);
+        if (size < 0) return false;
+        value.resize(static_cast<size_t>(size));
+        return ck::bindings::load_ints(source, value.data());
+    }
+};
+
+}  // namespace pybind11::detail
 
 // In Python a dtype is numpy's.
 template <>

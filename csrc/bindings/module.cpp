@@ -3,6 +3,23 @@
 
 namespace ck::bindings {
 
+Py_ssize_t length(py::handle sequence) {
+    if (PyTuple_Check(sequence.ptr())) return PyTuple_GET_SIZE(sequence.ptr());
+    return PyList_Check(sequence.ptr()) ? PyList_GET_SIZE(sequence.ptr()) : -1;
+}
+
+bool load_ints(py::handle sequence, int64_t* out) {
+    PyObject** items = PySequence_Fast_ITEMS(sequence.ptr());  // of a tuple or list: no copy
+    for (Py_ssize_t i = 0; i < length(sequence); ++i) {
+        out[i] = PyLong_AsLongLong(items[i]);
+        if (out[i] == -1 && PyErr_Occurred()) {
+            PyErr_Clear();
+            return false;
+        }
+    }
+    return true;
+}
+
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "The compiled core of convkit: tensors without gradients, and the kernels. Use the convkit package.";
     py::register_exception_translator([](std::exception_ptr error) {

@@ -101,6 +101,11 @@ void DerivedCache::end_outside_writes() {
     --outside_writers_;
 }
 
+bool DerivedCache::writes_counted() {
+    std::lock_guard<std::mutex> lock(state().mutex);
+    return outside_writers_ == 0;
+}
+
 void DerivedCache::drop_all() {
     std::vector<Entries> dropped;
     std::lock_guard<std::mutex> lock(state().mutex);

@@ -42,6 +42,7 @@ class DerivedCache {
     // Between these two, writes are not counted and nothing is kept.
     void begin_outside_writes();
     void end_outside_writes();
+    bool writes_counted();
 
     static void drop_all();  // of every storage
 

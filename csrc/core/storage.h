@@ -27,6 +27,8 @@ class Storage {
     // Counts writes, so that data derived from the contents can be cached beside them.
     uint64_t version() const { return derived_.version(); }
     void bump_version() { derived_.contents_written(); }
+    // False while another library holds the memory and may write it.
+    bool writes_counted() { return !release_ && derived_.writes_counted(); }
     // Null for borrowed memory: its owner writes without telling, even where this library may not.
     DerivedCache* derived() { return release_ ? nullptr : &derived_; }
     // Around the time in which another library holds the memory and may write it.

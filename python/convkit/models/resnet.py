@@ -7,19 +7,10 @@ paper does in the first 1x1.
 from __future__ import annotations
 
 from .. import nn
-from ..nn.containers import fusion
+from ..nn.fusion import convolve
 from ..tensor import Tensor
 from .registry import register
 from .start import he_start
-
-
-def normalize(norm: nn.Module, activation: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
-    """activation(norm(x) + residual), as one op unless a hook must see one of the two modules called."""
-    name = fusion(norm, activation) if type(norm) is nn.BatchNorm2d else None  # else replaced by its user
-    if name is not None:
-        return norm(x, name, residual)
-    y = norm(x)
-    return activation(y if residual is None else y + residual)
 
 
 class BasicBlock(nn.Module):
@@ -40,9 +31,8 @@ class BasicBlock(nn.Module):
         return self.bn2
 
     def forward(self, x: Tensor) -> Tensor:
-        y = normalize(self.bn1, self.relu, self.conv1(x))
-        y = self.conv2(y)
-        return normalize(self.bn2, self.relu, y, x if self.downsample is None else self.downsample(x))
+        y = convolve(self.conv1, self.bn1, self.relu, x)
+        return convolve(self.conv2, self.bn2, self.relu, y, x if self.downsample is None else self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -65,10 +55,9 @@ class Bottleneck(nn.Module):
         return self.bn3
 
     def forward(self, x: Tensor) -> Tensor:
-        y = normalize(self.bn1, self.relu, self.conv1(x))
-        y = normalize(self.bn2, self.relu, self.conv2(y))
-        y = self.conv3(y)
-        return normalize(self.bn3, self.relu, y, x if self.downsample is None else self.downsample(x))
+        y = convolve(self.conv1, self.bn1, self.relu, x)
+        y = convolve(self.conv2, self.bn2, self.relu, y)
+        return convolve(self.conv3, self.bn3, self.relu, y, x if self.downsample is None else self.downsample(x))
 
 
 class ResNet(nn.Sequential):

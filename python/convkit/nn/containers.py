@@ -1,4 +1,4 @@
-"""Sequential and ModuleList; Sequential fuses a layer with the activation that follows it."""
+"""Sequential and ModuleList; Sequential runs neighbours as one op where it can (fusion.py)."""
 
 from __future__ import annotations
 
@@ -6,33 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 
 from ..tensor import Tensor
-from . import layers
+from . import fusion
 from .module import Module
-
-# Exact types only: a subclass may compute something else in its forward.
-_TAKES_ACTIVATION = {layers.Conv2d, layers.ConvTranspose2d, layers.Linear, layers.BatchNorm2d}
-_ACTIVATIONS = {
-    layers.ReLU: "relu",
-    layers.ReLU6: "relu6",
-    layers.LeakyReLU: "leaky_relu",
-    layers.Tanh: "tanh",
-    layers.Sigmoid: "sigmoid",
-}
-
-
-def fusable(layer: Module, following: Module) -> str | None:
-    """The ``activation=`` with which ``layer`` alone computes ``following(layer(x))``, or None."""
-    if type(layer) not in _TAKES_ACTIVATION:
-        return None
-    name = _ACTIVATIONS.get(type(following))
-    if name == "leaky_relu" and following.negative_slope != 0.01:
-        return None  # the ops fuse the default slope only
-    return name
-
-
-def fusion(layer: Module, following: Module) -> str | None:
-    """What ``fusable`` says, unless one of the two has a hook, which must see its own module called."""
-    return None if layer._forward_hooks or following._forward_hooks else fusable(layer, following)
 
 
 class _Container(Module):
@@ -65,7 +40,8 @@ class _Container(Module):
 class Sequential(_Container):
     """Modules applied one after the other: ``Sequential(a, b)`` or, with names, ``Sequential({"conv": a, "relu": b})``.
 
-    Conv2d, ConvTranspose2d, Linear or BatchNorm2d followed by ReLU, ReLU6, LeakyReLU, Tanh or Sigmoid run as one op.
+    Conv2d, ConvTranspose2d, Linear or BatchNorm2d followed by ReLU, ReLU6, LeakyReLU, Tanh or Sigmoid run as one op; so
+    does Conv2d followed by BatchNorm2d in evaluation, where no gradient is wanted.
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]):
@@ -83,18 +59,7 @@ class Sequential(_Container):
         return super().__getitem__(index)
 
     def forward(self, x: Tensor) -> Tensor:
-        modules = list(self.children())
-        index = 0
-        while index < len(modules):
-            module = modules[index]
-            index += 1
-            activation = fusion(module, modules[index]) if index < len(modules) else None
-            if activation is None:
-                x = module(x)
-            else:
-                x = module(x, activation)
-                index += 1
-        return x
+        return fusion.run([value for value in vars(self).values() if isinstance(value, Module)], x)
 
 
 class ModuleList(_Container):

@@ -1,7 +1,7 @@
 """The layers: each holds its parameters and the arguments of one op in ``convkit.ops``, and calls that op.
 
 Conv2d, ConvTranspose2d, Linear and BatchNorm2d take the name of an activation as second argument of ``forward``; with
-it the op applies the activation while its tile is in registers. Containers use this (see containers.py).
+it the op applies the activation while its tile is in registers. Containers and models use this (see fusion.py).
 """
 
 from __future__ import annotations
@@ -74,11 +74,15 @@ class Conv2d(_Convolution):
     def _weight_shape(self):
         return (self.out_channels, *self.kernel_size, self.in_channels // self.groups)
 
-    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, activation: str | None = None, parameters: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """``parameters``: weight and bias to use in place of its own, with a normalisation folded into them."""
+        weight, bias = parameters or (self.weight, self.bias)
         return ops.conv2d(
             x,
-            self.weight,
-            self.bias,
+            weight,
+            bias,
             stride=self.stride,
             padding=self.padding,
             dilation=self.dilation,

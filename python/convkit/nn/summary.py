@@ -13,7 +13,7 @@ from ..creation import zeros
 from ..dtypes import float32
 from ..ops.geometry import pair, window_pads
 from ..tensor import Tensor
-from . import containers, layers
+from . import fusion, layers
 from .module import Module
 
 
@@ -99,7 +99,7 @@ class _Recorder:
 
     def __call__(self, name: str, module: Module, args: tuple, out) -> None:
         x, out = args[0] if args else None, out[0] if isinstance(out, tuple) else out
-        if self._last is not None and x is self._last[1] and containers.fusable(self._last[0], module):
+        if self._last is not None and x is self._last[1] and fusion.fusable(self._last[0], module):
             self.summary.rows[-1].layer += f" + {type(module).__name__}"
         else:
             row = Row(name, type(module).__name__, tuple(out.shape[1:]), self._new_params(module))

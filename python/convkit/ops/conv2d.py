@@ -22,17 +22,17 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     """
     x, w, bias = _tensors(x, w, bias)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    padding = window_pads("conv2d", padding, x.shape, w.shape[1:3] if w.ndim == 4 else (1, 1), stride, dilation)
+    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
+    padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
     geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
     activation = activation_name("conv2d", activation)
-    image, filters, x_shape = x._data, w._data, x.shape
     y = _core.conv2d(image, filters, None if bias is None else bias._data, *geometry, activation)
     backward = _backward(
         y,
         activation,
         (x, w, bias),
         lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
-        lambda dz: _core.conv2d_weight_gradient(image, filters.shape, dz, *geometry),
+        lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
     return record(y, (x, w, bias), backward)
 
@@ -104,7 +104,8 @@ def _tensors(x, w, bias):
 
 def _backward(y, activation, inputs, data_gradient, weight_gradient):
     """The closure for ``record``: through the activation, then only the gradients that are wanted."""
-    x_wanted, w_wanted, bias_wanted = (t is not None and t.requires_grad for t in inputs)
+    x, w, bias = inputs
+    x_wanted, w_wanted, bias_wanted = x.requires_grad, w.requires_grad, bias is not None and bias.requires_grad
     # What is not wanted must not keep its tensors alive.
     saved = y if activation else None
     data_gradient = data_gradient if x_wanted else None

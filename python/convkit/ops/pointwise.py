@@ -73,9 +73,11 @@ def sigmoid(x) -> Tensor:
 
 def activation_name(op: str, activation) -> str:
     """The name as the core takes it, where "" means none. The core refuses unknown names."""
-    if not isinstance(activation, str | None):
+    if activation is None:
+        return ""
+    if not isinstance(activation, str):
         raise TypeError(f"[{op}] activation must be None or a name. Received: activation={activation!r}.")
-    return activation or ""
+    return activation
 
 
 def _operands(op: str, a, b) -> tuple[Tensor, Tensor]:

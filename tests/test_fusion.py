@@ -1,0 +1,214 @@
+"""A convolution takes the normalisation after it into its filters, where nobody could tell the difference."""
+
+import copy
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import convkit as ck
+from convkit import nn, ops
+from convkit.models.resnet import Bottleneck
+from convkit.nn import fusion
+
+
+@pytest.fixture
+def norms(monkeypatch):
+    """One entry for each batch normalisation that ran as an op of its own."""
+    calls, batch_norm = [], ops.batch_norm
+
+    def noted(*args, **kwargs):
+        calls.append(kwargs["activation"])
+        return batch_norm(*args, **kwargs)
+
+    monkeypatch.setattr(ops, "batch_norm", noted)
+    return calls
+
+
+def trained(conv, norm, *after):
+    """The modules in evaluation, with statistics and scales that are not those of the start."""
+    rng = np.random.default_rng(0)
+    channels = norm.num_features
+    norm.running_mean.copy_(rng.normal(size=channels).astype(np.float32))
+    norm.running_var.copy_(rng.uniform(0.5, 2, channels).astype(np.float32))
+    if norm.weight is not None:
+        norm.weight.copy_(rng.normal(size=channels).astype(np.float32))
+        norm.bias.copy_(rng.normal(size=channels).astype(np.float32))
+    return nn.Sequential(conv, norm, *after).eval()
+
+
+def image(*shape):
+    return ck.tensor(np.random.default_rng(1).normal(size=shape).astype(np.float32))
+
+
+def assert_folded(model, x, norms):
+    """The model computes without batch normalisation what its modules compute one by one."""
+    expected = x
+    with ck.no_grad():
+        for module in model:
+            expected = module(expected)
+        norms.clear()
+        got = model(x)
+    assert norms == []
+    # Sums of at most 3*3*7 products of size about 1, a few roundings each
+    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=0, atol=64 * np.finfo(np.float32).eps * 10)
+    return got.numpy()
+
+
+@pytest.mark.parametrize("after", [(), (nn.ReLU(),), (nn.ReLU6(),), (nn.MaxPool2d(2),), (nn.LeakyReLU(0.3),)])
+@pytest.mark.parametrize(
+    "conv",
+    [
+        lambda: nn.Conv2d(7, 5, 3, padding=1),
+        lambda: nn.Conv2d(7, 5, 3, 2, bias=False),
+        lambda: nn.Conv2d(6, 6, 3, padding="same", groups=6, bias=False),
+        lambda: nn.Conv2d(6, 4, (1, 2), dilation=2, groups=2),
+    ],
+)
+def test_folded(conv, after, norms):
+    conv = conv()
+    model = trained(conv, nn.BatchNorm2d(conv.out_channels), *after)
+    assert_folded(model, image(2, 9, 8, conv.in_channels), norms)
+
+
+def test_folded_without_scale(norms):
+    assert_folded(trained(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5, eps=0.1, affine=False)), image(1, 5, 5, 3), norms)
+
+
+@pytest.mark.parametrize(
+    "build,kept",  # kept: those that add a residual
+    [
+        (ck.models.resnet20, 9),
+        (ck.models.mobilenet_v2, 0),
+        (lambda: nn.Sequential(Bottleneck(3, 4, 2, nn.Sequential(nn.Conv2d(3, 16, 1, 2), nn.BatchNorm2d(16)))), 1),
+    ],
+)
+def test_models_fold(build, kept, norms):
+    model, x = build().eval(), image(1, 33, 33, 3)
+    with ck.no_grad():
+        y = model(x).numpy()
+    assert len(norms) == kept
+    norms.clear()
+    expected = model(x).numpy()  # with a graph
+    assert len(norms) == sum(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def writes():
+    def replace(conv, norm):
+        conv.weight = nn.Parameter(conv.weight * 2)
+
+    return {
+        "weight": lambda conv, norm: conv.weight.copy_(conv.weight * 2),
+        "bias": lambda conv, norm: conv.bias.copy_(conv.bias + 1),
+        "scale": lambda conv, norm: norm.weight.copy_(norm.weight * 2),
+        "shift": lambda conv, norm: norm.bias.copy_(norm.bias + 1),
+        "mean": lambda conv, norm: norm.running_mean.copy_(norm.running_mean + 1),
+        "variance": lambda conv, norm: norm.running_var.copy_(norm.running_var * 2),
+        "eps": lambda conv, norm: setattr(norm, "eps", 0.5),
+        "parameter": replace,
+        "state": lambda conv, norm: norm.load_state_dict(nn.BatchNorm2d(5).state_dict()),
+        "moved statistics": lambda conv, norm: (norm.train()(image(2, 3, 3, 5)), norm.eval()),
+    }
+
+
+@pytest.mark.parametrize("write", writes())
+def test_a_write_is_seen(write, norms):
+    conv, norm = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)
+    model, x = trained(conv, norm), image(1, 6, 6, 3)
+    before = assert_folded(model, x, norms)
+    with ck.no_grad():
+        assert fusion.folded(conv, norm, x) is fusion.folded(conv, norm, x)  # kept
+    writes()[write](conv, norm)
+    assert not np.allclose(assert_folded(model, x, norms), before)
+
+
+def test_an_optimizer_step_is_seen(norms):
+    model, x = trained(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)), image(1, 6, 6, 3)
+    before = assert_folded(model, x, norms)
+    model(x).sum().backward()
+    ck.optim.SGD(model.parameters(), lr=0.1).step()
+    assert not np.allclose(assert_folded(model, x, norms), before)
+
+
+def test_memory_that_others_write_is_not_folded(norms):
+    array = np.ones((5, 3, 3, 3), np.float32)
+    conv = nn.Conv2d(3, 5, 3, bias=False)
+    conv.weight = nn.Parameter(ck.from_numpy(array, copy=False))
+    model, x = trained(conv, nn.BatchNorm2d(5)), image(1, 6, 6, 3)
+    with ck.no_grad():
+        before = model(x).numpy()
+        array *= 2
+        assert len(norms) == 1 and not np.allclose(model(x).numpy(), before)
+
+
+def test_memory_given_away_is_not_folded(norms):
+    conv = nn.Conv2d(3, 5, 3)
+    model, x = trained(conv, nn.BatchNorm2d(5)), image(1, 6, 6, 3)
+    assert_folded(model, x, norms)
+    capsule = conv.weight.__dlpack__(max_version=(1, 0))
+    with ck.no_grad():
+        model(x)
+    assert len(norms) == 1
+    del capsule
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_hook_sees_its_module(index, norms):
+    model, x, seen = trained(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU()), image(1, 6, 6, 3), []
+    expected = assert_folded(model, x, norms)
+    model[index].register_forward_hook(lambda module, args, out: seen.append(out.numpy()))
+    with ck.no_grad():
+        np.testing.assert_allclose(model(x).numpy(), expected, rtol=0, atol=1e-4)
+    assert len(seen) == 1
+    assert len(norms) == (index < 2)  # a hook on the activation leaves the other two fused
+
+
+def test_not_folded_with_a_gradient_or_in_training(norms):
+    model, x = trained(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)), image(2, 6, 6, 3)
+    model(x)
+    assert len(norms) == 1
+    model.requires_grad_(False)
+    model(x)
+    assert len(norms) == 1
+    x.requires_grad = True
+    model(x)
+    assert len(norms) == 2
+    with ck.no_grad():
+        model.train()(x)
+    assert len(norms) == 3
+
+
+def test_subclasses_compute_for_themselves(norms):
+    class Doubled(nn.BatchNorm2d):
+        def forward(self, x, activation=None, residual=None):
+            return super().forward(x, activation, residual) * 2
+
+    model = trained(nn.Conv2d(3, 5, 3), Doubled(5))
+    with ck.no_grad():
+        model(image(1, 6, 6, 3))
+    assert len(norms) == 1
+
+
+def test_errors_name_the_layer():
+    model = trained(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))
+    with pytest.raises(ValueError, match=r"in layer '0' \(Conv2d\): \[conv2d\]"), ck.no_grad():
+        model(image(1, 6, 6, 4))
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(6)).eval()
+    with pytest.raises(ValueError, match=r"in layer '1' \(BatchNorm2d\): \[batch_norm\]"), ck.no_grad():
+        model(image(1, 6, 6, 3))
+
+
+def test_what_was_folded_goes_with_its_model_and_with_training(norms):
+    conv = nn.Conv2d(3, 5, 3)
+    model, x = trained(conv, nn.BatchNorm2d(5)), image(2, 6, 6, 3)
+    assert_folded(model, x, norms)
+    assert_folded(copy.deepcopy(model), x, norms)
+    assert conv in fusion._folded
+    model.train()(x)
+    assert conv not in fusion._folded
+    assert_folded(model.eval(), x, norms)
+    gone, model, conv = weakref.ref(model), None, None
+    gc.collect()
+    assert gone() is None
