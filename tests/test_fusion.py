@@ -212,3 +212,59 @@ def test_what_was_folded_goes_with_its_model_and_with_training(norms):
     gone, model, conv = weakref.ref(model), None, None
     gc.collect()
     assert gone() is None
+
+
+POOLED = [nn.MaxPool2d(2), nn.MaxPool2d((2, 2), (2, 2)), nn.MaxPool2d(2, padding=0, dilation=1)]
+NOT_POOLED = [
+    nn.MaxPool2d(3),
+    nn.MaxPool2d(2, 1),
+    nn.MaxPool2d(2, padding=1),
+    nn.MaxPool2d(2, dilation=2),
+    nn.MaxPool2d(2, ceil_mode=True),
+    nn.AvgPool2d(2),
+]
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4", "winograd2"])
+@pytest.mark.parametrize("activation", [(), (nn.ReLU(),), (nn.Tanh(),)])
+@pytest.mark.parametrize("pool", POOLED + NOT_POOLED)
+def test_pooling_after_a_convolution(pool, activation, algorithm, monkeypatch, each_isa):
+    """Sequential computes what its modules compute one by one, bit for bit but for the bias' gradient."""
+    ops_run = []
+    fused = ops.conv2d_max_pool2d
+    monkeypatch.setattr(ops, "conv2d_max_pool2d", lambda *args, **kwargs: ops_run.append(1) or fused(*args, **kwargs))
+    conv = nn.Conv2d(17, 20, 3, padding=1)
+    model = nn.Sequential(conv, *activation, pool)
+    x = image(2, 9, 14, 17)
+    results = []
+    ck._core.set_conv2d_algorithm(algorithm)
+    try:
+        for run in (model, lambda y: pool(activation[0](conv(y)) if activation else conv(y))):
+            x.grad = conv.weight.grad = conv.bias.grad = None
+            x.requires_grad = True
+            y = run(x)
+            y.backward(image(*y.shape))
+            results.append([t.numpy() for t in (y, x.grad, conv.weight.grad, conv.bias.grad)])
+    finally:
+        ck._core.set_conv2d_algorithm("auto")
+    assert bool(ops_run) == (pool in POOLED)
+    for one, other in zip(results[0][:3], results[1][:3]):
+        np.testing.assert_array_equal(one, other)
+    # The bias: one sum over 2*9*14 places in another order
+    np.testing.assert_allclose(results[0][3], results[1][3], rtol=0, atol=252 * 4 * np.finfo(np.float32).eps)
+
+
+def test_pooling_is_not_taken_over_from_a_module_with_a_hook():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+    seen = []
+    for module in model:
+        handle = module.register_forward_hook(lambda module, args, result: seen.append(type(module)))
+        model(image(1, 8, 8, 3))
+        assert seen == [type(module)]
+        handle.remove()
+        seen.clear()
+
+
+def test_an_image_too_small_to_pool():
+    with pytest.raises(ValueError, match=r"\[max_pool2d\] the window must fit"):
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2))(image(1, 3, 8, 3))

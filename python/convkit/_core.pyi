@@ -15,7 +15,7 @@ class Tensor:
     Dense row-major array without gradients.
     """
     def item(self) -> typing.Any: ...
-    def reshape(self, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Tensor: ...
+    def reshape(self, shape: collections.abc.Sequence[int]) -> Tensor: ...
     @property
     def device(self) -> str: ...
     @property
@@ -63,13 +63,8 @@ def adam_step(
     decoupled: bool,
     step: typing.SupportsInt | typing.SupportsIndex,
 ) -> None: ...
-def adaptive_avg_pool2d(
-    x: Tensor,
-    size: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-) -> Tensor: ...
-def adaptive_avg_pool2d_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], dy: Tensor
-) -> Tensor: ...
+def adaptive_avg_pool2d(x: Tensor, size: collections.abc.Sequence[int]) -> Tensor: ...
+def adaptive_avg_pool2d_gradient(x_shape: collections.abc.Sequence[int], dy: Tensor) -> Tensor: ...
 def add(a: Tensor, b: Tensor) -> Tensor: ...
 def arange(
     start: typing.SupportsFloat | typing.SupportsIndex,
@@ -77,29 +72,27 @@ def arange(
     step: typing.SupportsFloat | typing.SupportsIndex,
     dtype: numpy.dtype[typing.Any],
 ) -> Tensor: ...
-def argmax(
-    x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], keepdims: bool
-) -> Tensor: ...
+def argmax(x: Tensor, axes: collections.abc.Sequence[int], keepdims: bool) -> Tensor: ...
 def available_isas() -> list[str]: ...
 def avg_pool2d(
     x: Tensor,
     geometry: tuple[
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
         bool,
     ],
     count_include_pad: bool,
 ) -> Tensor: ...
 def avg_pool2d_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    x_shape: collections.abc.Sequence[int],
     dy: Tensor,
     geometry: tuple[
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
         bool,
     ],
     count_include_pad: bool,
@@ -141,7 +134,7 @@ def binary_cross_entropy_with_logits_gradient(
     reduction: str,
     dy: Tensor,
 ) -> Tensor: ...
-def broadcast_to(x: Tensor, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Tensor: ...
+def broadcast_to(x: Tensor, shape: collections.abc.Sequence[int]) -> Tensor: ...
 def cached_bytes() -> int: ...
 def cast(x: Tensor, dtype: numpy.dtype[typing.Any]) -> Tensor: ...
 def compiled_isas() -> list[str]: ...
@@ -152,108 +145,106 @@ def conv2d(
     x: Tensor,
     w: Tensor,
     bias: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
     activation: str,
 ) -> Tensor: ...
 def conv2d_algorithm(
     direction: str,
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    x_shape: collections.abc.Sequence[int],
+    w_shape: collections.abc.Sequence[int],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> str: ...
 def conv2d_algorithms(
     direction: str,
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    x_shape: collections.abc.Sequence[int],
+    w_shape: collections.abc.Sequence[int],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> list[str]: ...
 def conv2d_data_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    x_shape: collections.abc.Sequence[int],
     w: Tensor,
     dy: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def conv2d_max_pool2d(
     x: Tensor,
     w: Tensor,
     bias: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
     activation: str,
     argmax_wanted: bool,
 ) -> tuple[Tensor, Tensor]: ...
 def conv2d_max_pool2d_data_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    x_shape: collections.abc.Sequence[int],
     w: Tensor,
     dy: Tensor,
     argmax: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def conv2d_max_pool2d_weight_gradient(
     x: Tensor,
-    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    w_shape: collections.abc.Sequence[int],
     dy: Tensor,
     argmax: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def conv2d_weight_gradient(
     x: Tensor,
-    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    w_shape: collections.abc.Sequence[int],
     dy: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def conv_transpose2d(
     x: Tensor,
     w: Tensor,
     bias: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
-    output_padding: typing.Annotated[
-        collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"
-    ],
+    output_padding: collections.abc.Sequence[int],
     activation: str,
 ) -> Tensor: ...
 def conv_transpose2d_data_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    x_shape: collections.abc.Sequence[int],
     w: Tensor,
     dy: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def conv_transpose2d_weight_gradient(
     x: Tensor,
-    w_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    w_shape: collections.abc.Sequence[int],
     dy: Tensor,
-    stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-    dilation: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
 def copy_into(dst: Tensor, src: Tensor) -> None: ...
@@ -291,7 +282,7 @@ def exp_gradient(
 def from_dlpack(capsule: typing_extensions.CapsuleType) -> Tensor: ...
 def from_numpy(array: numpy.ndarray, share: bool) -> Tensor: ...
 def full(
-    shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    shape: collections.abc.Sequence[int],
     value: typing.SupportsFloat | typing.SupportsIndex,
     dtype: numpy.dtype[typing.Any],
 ) -> Tensor: ...
@@ -312,51 +303,43 @@ def log_gradient(
 def log_softmax(x: Tensor, axis: typing.SupportsInt | typing.SupportsIndex) -> Tensor: ...
 def log_softmax_gradient(y: Tensor, dy: Tensor, axis: typing.SupportsInt | typing.SupportsIndex) -> Tensor: ...
 def matmul(a: Tensor, b: Tensor, trans_a: bool = False, trans_b: bool = False) -> Tensor: ...
-def max(
-    x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], keepdims: bool
-) -> Tensor: ...
-def max_gradient(
-    x: Tensor, dy: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
-) -> Tensor: ...
+def max(x: Tensor, axes: collections.abc.Sequence[int], keepdims: bool) -> Tensor: ...
+def max_gradient(x: Tensor, dy: Tensor, axes: collections.abc.Sequence[int]) -> Tensor: ...
 def max_pool2d(
     x: Tensor,
     geometry: tuple[
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
         bool,
     ],
     argmax_wanted: bool,
 ) -> tuple[Tensor, Tensor]: ...
 def max_pool2d_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    x_shape: collections.abc.Sequence[int],
     dy: Tensor,
     argmax: Tensor,
     geometry: tuple[
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
         bool,
     ],
 ) -> Tensor: ...
 def max_pool2d_indices(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    x_shape: collections.abc.Sequence[int],
     argmax: Tensor,
     geometry: tuple[
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
-        typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
+        collections.abc.Sequence[int],
         bool,
     ],
 ) -> Tensor: ...
-def max_unpool2d(
-    x: Tensor,
-    indices: Tensor,
-    size: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-) -> Tensor: ...
+def max_unpool2d(x: Tensor, indices: Tensor, size: collections.abc.Sequence[int]) -> Tensor: ...
 def max_unpool2d_gradient(dy: Tensor, indices: Tensor) -> Tensor: ...
 def mse_loss(
     x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
@@ -377,14 +360,14 @@ def negative_gradient(
 def not_equal(a: Tensor, b: Tensor) -> Tensor: ...
 def pad(
     x: Tensor,
-    before: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    after: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    before: collections.abc.Sequence[int],
+    after: collections.abc.Sequence[int],
     value: typing.SupportsFloat | typing.SupportsIndex,
 ) -> Tensor: ...
 def power(a: Tensor, b: Tensor) -> Tensor: ...
 def precise() -> bool: ...
 def random_normal(
-    shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    shape: collections.abc.Sequence[int],
     seed: typing.SupportsInt | typing.SupportsIndex,
     offset: typing.SupportsInt | typing.SupportsIndex,
     mean: typing.SupportsFloat | typing.SupportsIndex,
@@ -392,7 +375,7 @@ def random_normal(
     dtype: numpy.dtype[typing.Any],
 ) -> Tensor: ...
 def random_uniform(
-    shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    shape: collections.abc.Sequence[int],
     seed: typing.SupportsInt | typing.SupportsIndex,
     offset: typing.SupportsInt | typing.SupportsIndex,
     low: typing.SupportsFloat | typing.SupportsIndex,
@@ -429,15 +412,15 @@ def sigmoid_gradient(
 ) -> Tensor: ...
 def slice(
     x: Tensor,
-    start: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    step: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    size: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    start: collections.abc.Sequence[int],
+    step: collections.abc.Sequence[int],
+    size: collections.abc.Sequence[int],
 ) -> Tensor: ...
 def slice_gradient(
     dy: Tensor,
-    shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    start: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    step: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    shape: collections.abc.Sequence[int],
+    start: collections.abc.Sequence[int],
+    step: collections.abc.Sequence[int],
 ) -> Tensor: ...
 def smooth_l1_loss(
     x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
@@ -457,24 +440,16 @@ def sqrt_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
 ) -> Tensor: ...
 def subtract(a: Tensor, b: Tensor) -> Tensor: ...
-def sum(
-    x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], keepdims: bool
-) -> Tensor: ...
-def sum_to_shape(x: Tensor, shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Tensor: ...
+def sum(x: Tensor, axes: collections.abc.Sequence[int], keepdims: bool) -> Tensor: ...
+def sum_to_shape(x: Tensor, shape: collections.abc.Sequence[int]) -> Tensor: ...
 def tanh(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
 def tanh_gradient(
     x: Tensor, y: Tensor, dy: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01
 ) -> Tensor: ...
 def to_dlpack(tensor: Tensor, versioned: bool) -> typing_extensions.CapsuleType: ...
-def transpose(x: Tensor, axes: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Tensor: ...
-def upsample(
-    x: Tensor,
-    scale: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
-    mode: str,
-) -> Tensor: ...
-def upsample_gradient(
-    x_shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], dy: Tensor, mode: str
-) -> Tensor: ...
+def transpose(x: Tensor, axes: collections.abc.Sequence[int]) -> Tensor: ...
+def upsample(x: Tensor, scale: collections.abc.Sequence[int], mode: str) -> Tensor: ...
+def upsample_gradient(x_shape: collections.abc.Sequence[int], dy: Tensor, mode: str) -> Tensor: ...
 
 compiler: str
 cuda_architectures: str

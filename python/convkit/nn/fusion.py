@@ -1,8 +1,9 @@
 """Neighbouring modules that run as one op.
 
 A layer takes the activation after it; batch normalisation takes the sum of a residual block as well; and in evaluation,
-where no gradient is wanted, a convolution takes the normalisation after it into its filters. A module with a forward
-hook always runs by itself: the hook must see its own module called.
+where no gradient is wanted, a convolution takes the normalisation after it into its filters. A convolution takes 2x2
+max-pooling that follows all this. A module with a forward hook always runs by itself: the hook must see its own module
+called.
 """
 
 from __future__ import annotations
@@ -57,8 +58,23 @@ def run(modules: list[Module], x: Tensor) -> Tensor:
         activation = fusion(last, modules[index]) if index < count else None
         if activation is not None:
             index += 1
-        x = _call(module, x, activation, parameters)
+        pooled = index < count and halved(module, modules[index - 1], modules[index])
+        index += pooled
+        x = _call(module, x, activation, parameters, pooled)
     return x
+
+
+def halved(conv: Module, last: Module, following: Module) -> bool:
+    """Whether ``conv``, which computes all modules up to ``last``, can take the max-pooling ``following`` as well."""
+    if type(conv) is not layers.Conv2d or type(following) is not layers.MaxPool2d:
+        return False
+    if conv._forward_hooks or last._forward_hooks or following._forward_hooks:
+        return False
+    pool = (following.kernel_size, following.stride, following.padding, following.dilation)
+    plain = (
+        pool[0] in (2, (2, 2)) and pool[1] in (None, 2, (2, 2)) and pool[2] in (0, (0, 0)) and pool[3] in (1, (1, 1))
+    )
+    return plain and not following.ceil_mode and not following.return_indices
 
 
 def convolve(conv: Module, norm: Module, activation: Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -76,8 +92,12 @@ def convolve(conv: Module, norm: Module, activation: Module, x: Tensor, residual
     return activation(y if residual is None else y + residual)
 
 
-def _call(module: Module, x: Tensor, activation: str | None, parameters: tuple[Tensor, Tensor] | None) -> Tensor:
+def _call(
+    module: Module, x: Tensor, activation: str | None, parameters: tuple[Tensor, Tensor] | None, pooled: bool
+) -> Tensor:
     """The module with what it takes over from its neighbours; without any, as its hooks expect to see it called."""
+    if pooled:
+        return module(x, activation, parameters, True)
     if parameters is not None:
         return module(x, activation, parameters)
     return module(x) if activation is None else module(x, activation)

@@ -75,11 +75,19 @@ class Conv2d(_Convolution):
         return (self.out_channels, *self.kernel_size, self.in_channels // self.groups)
 
     def forward(
-        self, x: Tensor, activation: str | None = None, parameters: tuple[Tensor, Tensor] | None = None
+        self,
+        x: Tensor,
+        activation: str | None = None,
+        parameters: tuple[Tensor, Tensor] | None = None,
+        pooled: bool = False,
     ) -> Tensor:
-        """``parameters``: weight and bias to use in place of its own, with a normalisation folded into them."""
+        """``parameters``: weight and bias to use in place of its own, with a normalisation folded into them.
+
+        ``pooled``: 2x2 max-pooling of the result.
+        """
         weight, bias = parameters or (self.weight, self.bias)
-        return ops.conv2d(
+        op = ops.conv2d_max_pool2d if pooled else ops.conv2d
+        return op(
             x,
             weight,
             bias,
