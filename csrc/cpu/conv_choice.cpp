@@ -37,7 +37,8 @@ ConvAlgorithm choose_dense(const Conv2dShape& s) {
     for (ConvAlgorithm algorithm : {ConvAlgorithm::winograd4, ConvAlgorithm::winograd2}) {
         const WinogradTileSize size = winograd_tile_size(algorithm, s);
         if (!winograd_applies(s, size) || winograd_saving(size, s) < saving) continue;
-        if (algorithm == ConvAlgorithm::winograd4 && precision() == Precision::precise) continue;
+        // Six points cost a factor of 4 in rounding errors, four points nothing: docs/kernels.md.
+        if (size != WinogradTileSize::f2x3 && precision() == Precision::precise) continue;
         best = algorithm;
         saving = winograd_saving(size, s);
     }
