@@ -7,6 +7,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/grouped.h"
 
 namespace ck::cpu {
 namespace {
@@ -25,14 +26,8 @@ void pack_filters(const DirectConv& s, const float* w, float* packed) {
 }  // namespace
 
 void conv2d(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
-    if (is_depthwise(s)) {
-        const DirectConv depthwise = as_depthwise(s);
-        const int64_t taps = s.r * s.s;
-        Scratch<float> filters(taps * s.o);  // [R*S,O]
-        for (int64_t o = 0; o < s.o; ++o)
-            for (int64_t t = 0; t < taps; ++t) filters.data()[t * s.o + o] = w[o * taps + t];
-        return depthwise_conv(depthwise, x, filters.data(), bias, act, 1, y);
-    }
+    if (is_depthwise(s)) return depthwise_conv(s, x, w, bias, act, y);
+    if (is_grouped(s)) return grouped_conv(s, x, w, bias, act, y);
     const DirectConv direct = as_direct(s);
     Scratch<float> packed(s.groups * packed_filter_size(direct));
     pack_filters(direct, w, packed.data());

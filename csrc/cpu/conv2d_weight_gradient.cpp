@@ -8,6 +8,7 @@
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
+#include "cpu/grouped.h"
 
 namespace ck::cpu {
 namespace {
@@ -143,7 +144,8 @@ void conv2d_weight_gradient(const Conv2dShape& shape, const float* x, const floa
         std::fill_n(dw, shape.o * s.k(), 0.0f);
         return;
     }
-    if (is_depthwise(shape)) return depthwise_weight_gradient(as_depthwise(shape), x, dy, dw);
+    if (is_depthwise(shape)) return depthwise_weight_gradient(shape, x, dy, dw);
+    if (is_grouped(shape)) return grouped_weight_gradient(shape, x, dy, dw);
     const Plan plan = make_plan(s);
     const ConvWindows& v = plan.windows;
     Scratch<int64_t> tap(s.k());
