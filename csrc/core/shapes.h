@@ -119,6 +119,20 @@ struct Broadcast {
         for (int i = 0; i < ndim; ++i) count *= shape[i];
         return count;
     }
+    // Where element `index` of the result, counted row-major, has its operands.
+    struct Offsets {
+        int64_t a, b;
+    };
+    Offsets offsets(int64_t index) const {
+        Offsets at{0, 0};
+        for (int i = ndim - 1; i >= 0; --i) {
+            const int64_t step = index % shape[i];
+            index /= shape[i];
+            at.a += step * stride_a[i];
+            at.b += step * stride_b[i];
+        }
+        return at;
+    }
 };
 
 // Copies a box of shape[ndim] between two strided views; offsets are applied to the pointers by the caller.

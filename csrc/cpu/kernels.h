@@ -49,8 +49,9 @@ struct GemmKernels {
     // c[m,n] = a[m,k] b[n,k]^T for m <= dot_rows; rows of c are c_row apart.
     void (*dots)(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, const float* b, int64_t b_row,
                  float* c, int64_t c_row);
-    // c[n] = a[k] b[k,n], k > 0
-    void (*combine_rows)(int64_t n, int64_t k, const float* a, const float* b, int64_t b_row, float* c);
+    // c[m,n] = a[m,k] b[k,n] for a few rows, k > 0; element (i,p) of a is a[i*a_row + p*a_step].
+    void (*combine_rows)(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b,
+                         int64_t b_row, float* c, int64_t c_row);
     void (*sum_parts)(int64_t parts, int64_t n, const float* part, int64_t part_step, float* c);  // [parts,n] -> [n]
     // c[m,n] = activation(c + bias); bias[n] may be null.
     void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);

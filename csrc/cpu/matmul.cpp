@@ -38,6 +38,7 @@ constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one
 constexpr int64_t kChunks = 16;            // most copies of c that a product cut along k adds up
 constexpr int64_t kThinRows = 64;          // up to here reading B once per 4 rows beats packing it
 constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
+constexpr int64_t kFewRows = 8;            // of A: what B brings from memory takes longer than its use
 constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c
 constexpr int64_t kThinA = 64 * 1024;      // elements of A that dot products go through again and again: 256 KiB
 constexpr int64_t kThinGrain = 64 * 1024;  // elements of B a task of dot products reads: 256 KiB
@@ -52,6 +53,7 @@ struct Plan {
     bool pack_a;
     bool share_b;  // packed once for all tasks, else by each task for itself
 
+    int64_t tasks() const { return blocks_m * groups * chunks; }
     int64_t scratch_a() const { return pack_a ? block_m * block_k : 0; }
     int64_t scratch_b() const { return share_b ? 0 : group * block_k; }
     int64_t scratch() const { return ceil_div(scratch_a() + scratch_b(), 1024) * 1024; }  // no line for two workers
@@ -61,6 +63,10 @@ int64_t balanced(int64_t total, int64_t most, int64_t unit) {  // pieces of at m
     if (total == 0) return unit;
     const int64_t pieces = ceil_div(total, most);
     return ceil_div(ceil_div(total, pieces), unit) * unit;
+}
+
+double flops(const Problem& g) {
+    return 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
 }
 
 Plan make_plan(const Problem& g) {
@@ -74,8 +80,7 @@ Plan make_plan(const Problem& g) {
     // Used by one panel, or its rows so short that a block is nearly dense: A is read in place.
     plan.pack_a = g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK);
     const int64_t blocks_m = ceil_div(g.m, kBlockM), blocks_n = ceil_div(g.n, kGroupColumns);
-    const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
-    const int64_t tasks = static_cast<int64_t>(std::clamp(flops / kTaskFlops, 1.0, double{kTasks}));
+    const int64_t tasks = static_cast<int64_t>(std::clamp(flops(g) / kTaskFlops, 1.0, double{kTasks}));
     if (blocks_m * blocks_n < kGridTasks && g.k > plan.block_k) {
         const int64_t blocks_k = ceil_div(g.k, plan.block_k);
         plan.block_m = ceil_div(g.m, plan.tile_rows) * plan.tile_rows;
@@ -161,31 +166,35 @@ void multiply_block(const Problem& g, const Plan& plan, int64_t task, const floa
     } while (p < end);
 }
 
-// c = activation(sum of the chunks' products in the order of k + bias)
-void add_chunks(const Problem& g, int64_t chunks, const float* parts /*[chunks,m,n]*/) {
+// c = activation(sum of the chunks' products in the order of k + bias); rows of the parts are `row` apart.
+void add_chunks(const Problem& g, int64_t chunks, const float* parts /*[chunks,m,row]*/, int64_t row) {
     const int64_t n = std::min(g.n, kSumGrain), m = n < g.n ? 1 : ceil_div(kSumGrain, g.n), groups = ceil_div(g.n, n);
     parallel_for(ceil_div(g.m, m) * groups, [&](int64_t task) {
         const int64_t i = task / groups * m, j = task % groups * n, rows = std::min(m, g.m - i);
-        const int64_t columns = std::min(n, g.n - j), first = i * g.n + j;
-        kernels().gemm.sum_parts(chunks, rows * columns, parts + first, g.m * g.n, g.c + first);
-        finish(g, rows, columns, j, g.c + first);
+        const int64_t columns = std::min(n, g.n - j);
+        float* c = g.c + i * g.n + j;
+        for (int64_t q = 0; q < rows; ++q)
+            kernels().gemm.sum_parts(chunks, columns, parts + (i + q) * row + j, g.m * row, c + q * g.n);
+        finish(g, rows, columns, j, c);
     });
 }
 
 void multiply(const Problem& g) {
-    const Plan plan = make_plan(g);
-    const PackedWeights packed_b(g.packed_b, key_of_b(g, plan), plan.share_b ? plan.padded_n * g.k : 0, [&](float* to) {
+    Plan plan = make_plan(g);
+    const uint64_t key = key_of_b(g, plan);
+    const auto found = g.packed_b && g.k > 0 ? g.packed_b->find(key) : DerivedCache::Lookup{};
+    plan.share_b |= found.buffer || found.wanted;
+    const PackedWeights packed_b(g.packed_b, key, found, plan.share_b ? plan.padded_n * g.k : 0, [&](float* to) {
         if (plan.share_b) pack_b(g, plan, to);
     });
-    const int64_t tasks = plan.blocks_m * plan.groups * plan.chunks, blocks = plan.blocks_m * plan.groups;
-    const int64_t workers = worker_count(tasks);
+    const int64_t tasks = plan.tasks(), blocks = plan.blocks_m * plan.groups, workers = worker_count(tasks);
     Scratch<float> scratch(workers * plan.scratch());
     Scratch<float> parts(plan.chunks > 1 ? plan.chunks * g.m * g.n : 0);
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         float* c = plan.chunks > 1 ? parts.data() + task / blocks * g.m * g.n : g.c;
         multiply_block(g, plan, task, packed_b.data(), scratch.data() + worker * plan.scratch(), c);
     });
-    if (plan.chunks > 1) add_chunks(g, plan.chunks, parts.data());
+    if (plan.chunks > 1) add_chunks(g, plan.chunks, parts.data(), g.n);
 }
 
 // Few rows of A against rows of B, both contiguous in k: dot products of what lies in memory. A task is a range of rows
@@ -204,21 +213,38 @@ void multiply_dots(const Problem& g) {
         }
         if (chunks == 1) finish(g, g.m, columns, j, c);
     });
-    if (chunks > 1) add_chunks(g, chunks, parts.data());
+    if (chunks > 1) add_chunks(g, chunks, parts.data(), g.n);
 }
 
-// One row of A against rows of B contiguous in n: chunks of long rows, so that memory is read from end to end.
-void multiply_row(const Problem& g) {
-    const int64_t n = std::min(g.n, kSumGrain), groups = ceil_div(g.n, n);
-    const int64_t chunk = std::max({kRowChunk, ceil_div(kThinGrain, n), ceil_div(g.k, kTasks)});
-    const int64_t chunks = ceil_div(g.k, chunk);
-    Scratch<float> parts(chunks * g.n);
+// A few rows of A against rows of B contiguous in n: chunks of long rows, so that memory is read from end to end.
+void multiply_few_rows(const Problem& g) {
+    const int64_t n = std::min(g.n, kSumGrain / g.m), groups = ceil_div(g.n, n);
+    const int64_t least = std::max({kRowChunk * g.m, ceil_div(kThinGrain, n), ceil_div(g.k, kTasks)});
+    const int64_t chunk = balanced(g.k, least, 1), chunks = ceil_div(g.k, chunk);
+    const int64_t row = ceil_div(g.n, 16) * 16 + 16;  // rows of B are often pages apart: those of c must not be too
+    Scratch<float> parts(chunks * g.m * row);
     parallel_for(chunks * groups, [&](int64_t task) {
         const int64_t p = task / groups * chunk, j = task % groups * n;
-        kernels().gemm.combine_rows(std::min(n, g.n - j), std::min(chunk, g.k - p), g.a.data + p,
-                                    g.b.data + p * g.b.step + j, g.b.step, parts.data() + task / groups * g.n + j);
+        kernels().gemm.combine_rows(g.m, std::min(n, g.n - j), std::min(chunk, g.k - p), g.a.data + p * g.a.step,
+                                    g.a.row, g.a.step, g.b.data + p * g.b.step + j, g.b.step,
+                                    parts.data() + task / groups * g.m * row + j, row);
     });
-    add_chunks(g, chunks, parts.data());
+    add_chunks(g, chunks, parts.data(), row);
+}
+
+Problem make_problem(const GemmShape& s, const float* a, const float* b, float* c) {
+    Problem g{};
+    g.m = s.m;
+    g.n = s.n;
+    g.k = s.k;
+    g.a = {a, s.trans_a ? 1 : s.k, s.trans_a ? s.m : 1};
+    g.b = {b, s.trans_b ? s.k : 1, s.trans_b ? 1 : s.n};
+    g.c = c;
+    return g;
+}
+
+bool few_rows(const Problem& g) {
+    return g.k > 0 && g.m <= kFewRows && g.b.row == 1;
 }
 
 }  // namespace
@@ -226,9 +252,10 @@ void multiply_row(const Problem& g) {
 void gemm(const GemmShape& s, const float* a, const float* b, DerivedCache* packed, const float* bias, Activation act,
           float* c) {
     if (s.m == 0 || s.n == 0) return;
-    const Operand rows_of_a{a, s.trans_a ? 1 : s.k, s.trans_a ? s.m : 1};
-    const Operand columns_of_b{b, s.trans_b ? s.k : 1, s.trans_b ? 1 : s.n};
-    Problem g{s.m, s.n, s.k, rows_of_a, columns_of_b, packed, bias, act, c};
+    Problem g = make_problem(s, a, b, c);
+    g.packed_b = packed;
+    g.bias = bias;
+    g.act = act;
     const bool column = g.n == 1 && g.m > 1;  // the same numbers as a row: c^T = b^T a^T
     Scratch<float> repeated(column && bias ? g.m : 0);
     if (column) {
@@ -240,8 +267,39 @@ void gemm(const GemmShape& s, const float* a, const float* b, DerivedCache* pack
     }
     const bool dots = g.m <= kThinRows && g.k >= 4 * (g.m - 1) && g.a.step == 1 && g.b.step == 1;
     if (g.k > 0 && dots) return multiply_dots(g);
-    if (g.k > 0 && g.m == 1) return multiply_row(g);
+    if (few_rows(g)) return multiply_few_rows(g);
     multiply(g);
+}
+
+// Products of one task each are shared out whole; of a larger one the work is.
+void gemm_stack(const GemmShape& s, const Broadcast& stack, const float* a, const float* b, float* c) {
+    const int64_t count = stack.numel(), size = s.m * s.n;
+    const auto product = [&](int64_t i) {
+        const auto at = stack.offsets(i);
+        return make_problem(s, a + at.a, b + at.b, c + i * size);
+    };
+    if (count == 0 || size == 0) return;
+    const Problem first = product(0);
+    const Plan plan = make_plan(first);
+    if (plan.tasks() > 1) {
+        for (int64_t i = 0; i < count; ++i)
+            gemm(s, first.a.data + stack.offsets(i).a, first.b.data + stack.offsets(i).b, nullptr, nullptr, {},
+                 c + i * size);
+        return;
+    }
+    const int64_t each = std::max<int64_t>(1, static_cast<int64_t>(kTaskFlops / std::max(1.0, flops(first))));
+    const int64_t tasks = ceil_div(count, each), workers = worker_count(tasks);
+    Scratch<float> scratch(workers * plan.scratch());
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
+        for (int64_t i = task * each; i < std::min(count, (task + 1) * each); ++i) {
+            const Problem g = product(i);
+            if (few_rows(g)) {
+                kernels().gemm.combine_rows(g.m, g.n, g.k, g.a.data, g.a.row, g.a.step, g.b.data, g.b.step, g.c, g.n);
+            } else {
+                multiply_block(g, plan, 0, nullptr, scratch.data() + worker * plan.scratch(), g.c);
+            }
+        }
+    });
 }
 
 }  // namespace ck::cpu

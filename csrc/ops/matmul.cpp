@@ -48,26 +48,26 @@ Stack match(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b) {
     return o;
 }
 
-template <class T>
-void multiply_stack(const Stack& o, const Tensor& a, const Tensor& b, Tensor& y) {
-    const int axes = static_cast<int>(o.batch.size());
+Broadcast strides_of(const Stack& o, const Tensor& a, const Tensor& b) {
     const Shape stride_a = batch_strides(a.shape(), o.batch), stride_b = batch_strides(b.shape(), o.batch);
-    const int64_t size = o.gemm.m * o.gemm.n;
-    Shape index(o.batch.size(), 0);
-    const T *matrix_a = a.data<T>(), *matrix_b = b.data<T>();
-    // Not for a^T b, the gradient of a weight: b is an activation then, and used once.
-    DerivedCache* packed = o.batch.empty() && !o.gemm.trans_a ? b.storage()->derived() : nullptr;
-    for (int64_t done = 0; done < y.numel(); done += size) {
-        backend<T>(y.device()).gemm(o.gemm, matrix_a, matrix_b, packed, nullptr, {}, y.data<T>() + done);
-        for (int d = axes - 1; d >= 0; --d) {
-            matrix_a += stride_a[d];
-            matrix_b += stride_b[d];
-            if (++index[d] < o.batch[d]) break;
-            matrix_a -= stride_a[d] * o.batch[d];
-            matrix_b -= stride_b[d] * o.batch[d];
-            index[d] = 0;
-        }
+    Broadcast stack{};
+    stack.ndim = static_cast<int>(o.batch.size());
+    std::copy(o.batch.begin(), o.batch.end(), stack.shape);
+    std::copy(stride_a.begin(), stride_a.end(), stack.stride_a);
+    std::copy(stride_b.begin(), stride_b.end(), stack.stride_b);
+    return stack;
+}
+
+template <class T>
+void multiply(const Stack& o, const Tensor& a, const Tensor& b, Tensor& y) {
+    const Backend<T>& on = backend<T>(y.device());
+    if (!o.batch.empty()) {
+        on.gemm_stack(o.gemm, strides_of(o, a, b), a.data<T>(), b.data<T>(), y.data<T>());
+        return;
     }
+    // Not for a^T b, the gradient of a weight: b is an activation then, and used once.
+    DerivedCache* packed = o.gemm.trans_a ? nullptr : b.storage()->derived();
+    on.gemm(o.gemm, a.data<T>(), b.data<T>(), packed, nullptr, {}, y.data<T>());
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool trans_a, bool trans_b) {
         for (int64_t size : o.batch) o.gemm.m *= size;
         o.batch.clear();
     }
-    visit_floating("matmul", a.dtype(), [&](auto zero) { multiply_stack<decltype(zero)>(o, a, b, y); });
+    visit_floating("matmul", a.dtype(), [&](auto zero) { multiply<decltype(zero)>(o, a, b, y); });
     return y;
 }
 

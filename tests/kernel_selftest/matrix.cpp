@@ -144,6 +144,26 @@ void test_gemm() {
                 }
 }
 
+void test_gemm_stack() {
+    for (bool trans_a : {false, true})
+        for (bool trans_b : {false, true})
+            for (int64_t size : kSizes)
+                for (const GemmShape& s : {GemmShape{size, 5, 7, trans_a, trans_b},
+                                           {9, size, 8, trans_a, trans_b},
+                                           {size, 17, size, trans_a, trans_b},
+                                           {200, 40, size, trans_a, trans_b}}) {
+                    Broadcast stack{};  // [2,3] products; a repeats along the first axis, b along the second
+                    stack.ndim = 2;
+                    stack.shape[0] = 2, stack.shape[1] = 3;
+                    stack.stride_a[1] = s.m * s.k, stack.stride_b[0] = s.k * s.n;
+                    Array a = Array::random(3 * s.m * s.k), bm = Array::random(2 * s.k * s.n), c(6 * s.m * s.n);
+                    check("gemm_stack", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
+                        using T = decltype(t);
+                        b.gemm_stack(s, stack, a.as<T>(), bm.as<T>(), c.as<T>());
+                    });
+                }
+}
+
 void test_conv2d() {
     size_t turn = 0;
     for_algorithms([&](const Conv2dShape& s, int rounding) {

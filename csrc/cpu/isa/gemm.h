@@ -238,24 +238,49 @@ void dots(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, const 
     }
 }
 
-// c[n] (+)= a[rows] b[rows,n]
-template <int rows>
-CK_INLINE void add_rows(int64_t n, const float* a, const float* b, int64_t b_row, bool accumulate, float* c) {
-    vf av[rows];
-    for (int p = 0; p < rows; ++p) av[p] = set1(a[p]);
-    for_vectors(n, [&](int64_t j, auto lanes) {
-        vf sum = accumulate ? lanes.load(c + j) : vf{};
+// c[m,columns] (+)= a[m,rows] b[rows,columns] for a column block of `vectors` vectors
+template <int rows, int vectors, class Lanes>
+CK_INLINE void add_rows(Lanes lanes, int64_t m, const float* a, int64_t a_row, int64_t a_step, const float* b,
+                        int64_t b_row, bool accumulate, float* c, int64_t c_row) {
+    vf bv[rows][vectors];
 #pragma GCC unroll 8
-        for (int p = 0; p < rows; ++p) sum = fma(av[p], lanes.load(b + p * b_row + j), sum);
-        lanes.store(c + j, sum);
+    for (int p = 0; p < rows; ++p)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) bv[p][v] = lanes.load(b + p * b_row + v * kWidth);
+    for (int64_t i = 0; i < m; ++i, a += a_row, c += c_row) {
+        vf sum[vectors] = {};
+        if (accumulate)
+            for (int v = 0; v < vectors; ++v) sum[v] = lanes.load(c + v * kWidth);
+#pragma GCC unroll 8
+        for (int p = 0; p < rows; ++p) {
+            const vf av = set1(a[p * a_step]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; ++v) sum[v] = fma(av, bv[p][v], sum[v]);
+        }
+        for (int v = 0; v < vectors; ++v) lanes.store(c + v * kWidth, sum[v]);
+    }
+}
+
+constexpr int kLineVectors = kWidth == 16 ? 1 : 2;  // with AVX2 a cache line: rows far apart meet in one set of the L1
+
+template <int rows>
+CK_INLINE void add_long_rows(int64_t m, int64_t n, const float* a, int64_t a_row, int64_t a_step, const float* b,
+                             int64_t b_row, bool accumulate, float* c, int64_t c_row) {
+    const int64_t whole = n - n % (kLineVectors * kWidth);
+    for (int64_t j = 0; j < whole; j += kLineVectors * kWidth)
+        add_rows<rows, kLineVectors>(AllLanes{}, m, a, a_row, a_step, b + j, b_row, accumulate, c + j, c_row);
+    for_vectors(n - whole, [&](int64_t j, auto lanes) {
+        add_rows<rows, 1>(lanes, m, a, a_row, a_step, b + whole + j, b_row, accumulate, c + whole + j, c_row);
     });
 }
 
-void combine_rows(int64_t n, int64_t k, const float* a, const float* b, int64_t b_row, float* c) {
-    constexpr int kRows = 8;  // c is read and written once per 8 rows of b
+void combine_rows(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b,
+                  int64_t b_row, float* c, int64_t c_row) {
+    constexpr int kRows = 8 / kLineVectors;  // 8 registers of b for all rows of a: c passes by once per kRows
     int64_t p = 0;
-    for (; p + kRows <= k; p += kRows) add_rows<kRows>(n, a + p, b + p * b_row, b_row, p > 0, c);
-    for (; p < k; ++p) add_rows<1>(n, a + p, b + p * b_row, b_row, p > 0, c);
+    for (; p + kRows <= k; p += kRows)
+        add_long_rows<kRows>(m, n, a + p * a_step, a_row, a_step, b + p * b_row, b_row, p > 0, c, c_row);
+    for (; p < k; ++p) add_long_rows<1>(m, n, a + p * a_step, a_row, a_step, b + p * b_row, b_row, p > 0, c, c_row);
 }
 
 // ---- chunks of k --------------------------------------------------------------------------------------

@@ -16,6 +16,15 @@ void gemm(const GemmShape& s, const T* a, const T* b, DerivedCache*, const T* bi
     }
 }
 
+template <class T>
+void gemm_stack(const GemmShape& s, const Broadcast& stack, const T* a, const T* b, T* c) {
+    for (int64_t i = 0; i < stack.numel(); ++i) {
+        const auto at = stack.offsets(i);
+        gemm<T>(s, a + at.a, b + at.b, nullptr, nullptr, Activation{}, c + i * s.m * s.n);
+    }
+}
+
 }  // namespace ck::cpu::reference
 
 CK_INSTANTIATE(gemm)
+CK_INSTANTIATE(gemm_stack)
