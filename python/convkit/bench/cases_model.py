@@ -22,7 +22,7 @@ from .shapes import Layer, Network, with_batch
 from .truth import Part
 
 _IMAGES, _SIDE = 2, 64  # of the check
-_LEARNING_RATE = 1e-4
+LEARNING_RATE = 1e-4
 # Rounding may turn a ReLU or a maximum that stands at a tie, and a small batch's normalisation magnifies it; a wrong
 # gradient differs by its own size.
 _GRADIENT_TOLERANCE = 0.03
@@ -140,7 +140,7 @@ class NetworkCase(_ModelCase):
         model = copy.deepcopy(self.model)
         if not self.training:
             return lambda: model(x)
-        optimizer = optim.Adam(model.parameters(), lr=_LEARNING_RATE)
+        optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE)
 
         def step():
             optimizer.zero_grad()

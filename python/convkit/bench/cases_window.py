@@ -135,9 +135,7 @@ class NormCase(Case):
 
         def forward():
             mean, variance = _core.batch_norm_statistics(t["x"], 0.1, *running)
-            y = _core.batch_norm(
-                t["x"], mean, variance, t["weight"], t["bias"], residual, EPS, self.activation
-            )
+            y = _core.batch_norm(t["x"], mean, variance, t["weight"], t["bias"], residual, EPS, self.activation)
             return mean, variance, y
 
         if self.direction == "forward":

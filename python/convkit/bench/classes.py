@@ -97,7 +97,9 @@ def _conv(problem: Conv2d, direction: str) -> str:
         if direction == "weights":
             return "3x3 s1: weight gradient"
         size = min(problem.hw)
-        return f"3x3 s1, maps of {'28 and more' if size >= 28 else '14 to 27' if size >= 14 else '7 to 13'}: forward, data"
+        return (
+            f"3x3 s1, maps of {'28 and more' if size >= 28 else '14 to 27' if size >= 14 else '7 to 13'}: forward, data"
+        )
     if plain and window == ((5, 5), (1, 1)):
         return "5x5 s1"
     if plain and window in (((3, 3), (2, 2)), ((1, 1), (1, 1)), ((1, 1), (2, 2))):

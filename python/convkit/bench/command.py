@@ -98,9 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare_parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="convkit bench compare", description="Compare two runs that were written with --format json."
-    )
+    parser = Parser(prog="convkit bench compare", description="Compare two runs that were written with --format json.")
     parser.add_argument("old", metavar="OLD", type=Path)
     parser.add_argument("new", metavar="NEW", type=Path)
     parser.add_argument(
@@ -146,15 +144,14 @@ def _bench(arguments) -> int:
         threads, arguments.device, arguments.dtype, arguments.algo, arguments.rounds, arguments.seconds
     )
     bench = run.Bench(settings, peer, earlier)
-    facts = machine.facts() | _measured(bench, threads)
-    if peer:
-        facts["baseline"] = f"{peer.name} {peer.version}"
-    elif arguments.against:
-        facts["baseline"] = arguments.against
     rows, interrupted = _rows(bench, todo)
+    limits = _limits(bench, threads)
+    facts = machine.facts() | _limit_facts(limits)
+    if arguments.against:
+        facts["baseline"] = f"{peer.name} {peer.version}" if peer else arguments.against
     asked = {"presets": names, "shapes": [entry.name for entry in arguments.shape], "batch": arguments.batch}
     warning = run.waiting_policy()
-    finished = report.Report(facts, asked | vars(settings), rows, [warning] if warning else [])
+    finished = report.Report(facts, asked | vars(settings), rows, [warning] if warning else [], limits)
     _write(finished, arguments)
     if interrupted:
         raise KeyboardInterrupt
@@ -172,18 +169,23 @@ def _baseline(against: str | None) -> tuple[peers.Peer | None, dict]:
     return None, {row.key: row.milliseconds for row in report.load(against).rows if row.milliseconds}
 
 
-def _measured(bench: run.Bench, threads: list[int]) -> dict[str, str]:
-    """The header's figures of the machine, for each number of threads."""
-    peaks, copies = [], []
+def _limits(bench: run.Bench, threads: list[int]) -> dict[int, tuple[float, float]]:
+    """The best FLOP/s seen while the rows ran, and the bytes per second of a copy, for each number of threads."""
+    limits = {}
     for number_of in threads:
         set_num_threads(number_of)
-        suffix = f" ({number_of} thread{'s' if number_of > 1 else ''})"
-        peaks.append(f"{bench.peaks[number_of].best / 1e9:.0f} GFLOP/s{suffix}")
-        copies.append(f"{copy_bandwidth() / 1e9:.1f} GB/s{suffix}")
+        limits[number_of] = bench.peaks[number_of].best, copy_bandwidth()
+    return limits
+
+
+def _limit_facts(limits: dict[int, tuple[float, float]]) -> dict[str, str]:
+    def of(index: int, form: str) -> str:
+        return ", ".join(f"{form.format(limits[n][index] / 1e9)} ({n} thread{'s' * (n > 1)})" for n in limits)
+
     return {
-        "threads": ",".join(map(str, threads)),
-        "FMA peak": ", ".join(peaks),
-        "copy bandwidth": ", ".join(copies),
+        "threads": ",".join(map(str, limits)),
+        "FMA peak": of(0, "{:.0f} GFLOP/s"),
+        "copy bandwidth": of(1, "{:.1f} GB/s"),
     }
 
 

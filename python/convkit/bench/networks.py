@@ -21,7 +21,11 @@ _ACTIVATIONS = {nn.ReLU: "relu", nn.ReLU6: "relu6"}
 
 # file -> (title, batch, models with the prefix of their layers' names)
 FILES = {
-    "lenet": ("LeNet-5 and the LeNet of Deep Learning Illustrated", 128, {"lenet5": "lenet5.", "illustrated.lenet": ""}),
+    "lenet": (
+        "LeNet-5 and the LeNet of Deep Learning Illustrated",
+        128,
+        {"lenet5": "lenet5.", "illustrated.lenet": ""},
+    ),
     "alexnet": ("AlexNet (one tower)", 8, {"alexnet": ""}),
     "vgg16": ("VGG-16", 8, {"vgg16": ""}),
     "resnet18": ("ResNet-18", 8, {"resnet18": ""}),

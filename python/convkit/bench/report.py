@@ -27,6 +27,7 @@ class Report:
     settings: dict
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    limits: dict[int, tuple[float, float]] = field(default_factory=dict)  # threads -> FLOP/s, bytes/s of the machine
 
     @property
     def classes(self) -> dict[int, list[Class]]:
@@ -47,7 +48,9 @@ class Report:
         kept, rounds = sum(row.kept for row in self.rows), sum(row.rounds for row in self.rows)
         remarks.append(f"{kept} of {rounds} rounds were quiet (both peak slices at 80 % of the best).")
         if noisy:
-            remarks.append(f"! marks {len(noisy)} rows with fewer than 3 quiet rounds: all rounds are in their figures.")
+            remarks.append(
+                f"! marks {len(noisy)} rows with fewer than 3 quiet rounds: all rounds are in their figures."
+            )
         if any(row.checked != "sampled" for row in self.rows):
             remarks.append("Layers and networks are checked on 2 small images against the plain loops in float64.")
         if choice := choice_summary(self.rows):
@@ -90,8 +93,14 @@ def _number(value: float | None) -> str:
     """Three significant digits."""
     if value is None:
         return "-"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else (
-        f"{value:.3f}"
+    return (
+        f"{value:.0f}"
+        if value >= 100
+        else f"{value:.1f}"
+        if value >= 10
+        else f"{value:.2f}"
+        if value >= 1
+        else (f"{value:.3f}")
     )
 
 
@@ -170,7 +179,9 @@ def render_plain(facts: dict[str, str], rows: list[dict], form: str) -> str:
     header = tuple(rows[0]) if rows else ()
     if form == "json":
         return json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n"
-    cells = [tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()) for row in rows]
+    cells = [
+        tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()) for row in rows
+    ]
     if form == "csv":
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([header, *cells])
@@ -188,6 +199,7 @@ def to_dict(report: Report) -> dict:
     return {
         "machine": report.facts,
         "settings": report.settings,
+        "limits": {str(threads): {"flops": f, "bytes": b} for threads, (f, b) in report.limits.items()},
         "rows": [row.to_dict() for row in report.rows],
         "classes": {str(threads): [asdict(found) for found in classes] for threads, classes in report.classes.items()},
         "remarks": report.remarks(),
@@ -200,6 +212,7 @@ def load(path) -> Report:
         with open(path) as file:
             content = json.load(file)
         rows = [Row.from_dict(row) for row in content["rows"]]
-        return Report(content["machine"], content.get("settings", {}), rows)
+        limits = {int(key): (both["flops"], both["bytes"]) for key, both in content["limits"].items()}
+        return Report(content["machine"], content["settings"], rows, limits=limits)
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError):
         raise ValueError(f"[bench] {path} is no result of convkit bench --format json.") from None

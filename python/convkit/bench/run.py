@@ -122,9 +122,7 @@ class Bench:
                 ours[f"convkit {algorithm}"] = _forcing(case, algorithm)
         peer = self._contestants(case, rows) if ours else {}
         if ours:
-            times = measure(
-                ours | peer, threads, self.peaks[threads], self.settings.rounds, self.settings.seconds
-            )
+            times = measure(ours | peer, threads, self.peaks[threads], self.settings.rounds, self.settings.seconds)
             for row in rows:
                 if row.right:
                     self._fill(row, times, list(peer))

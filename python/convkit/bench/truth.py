@@ -145,7 +145,9 @@ def conv_weights(x, dy, w_shape, geometry: Geometry, rng) -> Part:
 def _sum_of_outer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a^T b in pieces."""
     step = max(1, _ALONE // (a.shape[1] * b.shape[1]))
-    return sum((a[i : i + step].T @ b[i : i + step] for i in range(0, len(a), step)), np.zeros((a.shape[1], b.shape[1])))
+    return sum(
+        (a[i : i + step].T @ b[i : i + step] for i in range(0, len(a), step)), np.zeros((a.shape[1], b.shape[1]))
+    )
 
 
 def _overlap(x_shape, y_shape, geometry: Geometry, axis: int, tap: int) -> tuple[slice, slice]:

@@ -22,7 +22,7 @@ class Contestant:
 
 
 class Peer:
-    """A library. ``contestants`` gives its ways (memory layouts, say) to compute a case by name; none when it cannot."""
+    """A library. ``contestants`` gives its ways (memory layouts, say) to compute a case; none when it cannot."""
 
     name: str
     version: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ops.geometry import pair, pads
+from ...ops.geometry import pads, pair
 from .. import lowering
 from ..cases import EPS, Case, ConvCase, GemmCase
-from ..cases_model import LayerCase, NetworkCase, _LEARNING_RATE
+from ..cases_model import LEARNING_RATE, LayerCase, NetworkCase
 from ..cases_window import NormCase, PoolCase
 from . import Contestant, Peer, need
 
@@ -194,7 +194,7 @@ class TorchPeer(Peer):
             value = functional.cross_entropy(lowering.lower(case.model, x, backend), labels)
             value.backward()
             if not optimizer:
-                optimizer.append(torch.optim.Adam(backend.parameters(), lr=_LEARNING_RATE, fused=fused))
+                optimizer.append(torch.optim.Adam(backend.parameters(), lr=LEARNING_RATE, fused=fused))
             optimizer[0].step()
             return value
 
