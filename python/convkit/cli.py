@@ -242,9 +242,9 @@ def _predict(arguments) -> None:
         images = scale(images)
     for path, row in zip(arguments.images, train.predict(model, images, probabilities=True)):
         print(path)
-        for number in np.argsort(-row, kind="stable")[: arguments.top]:
-            name = model.classes[number] if number < len(model.classes or ()) else f"class {number}"
-            print(f"  {row[number]:7.2%}  {name}")
+        for place in np.argsort(-row, kind="stable")[: arguments.top]:
+            name = model.classes[place] if place < len(model.classes or ()) else f"class {place}"
+            print(f"  {row[place]:7.2%}  {name}")
 
 
 def _summary(arguments) -> None:

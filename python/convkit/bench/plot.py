@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .classes import geometric_mean
+from .classes import geometric_mean, summarise
 from .report import Report
 from .run import Row
 
@@ -37,7 +37,8 @@ def draw(report: Report, path: str | os.PathLike) -> None:
     bars = _bars(rows)
     height = _ROOF + 1.2 + _BAR * max(len(bars), 1)
     figure = Figure(figsize=(_WIDTH, height), dpi=100, layout="constrained")
-    roof, ratios = figure.subplots(2, 1, height_ratios=[_ROOF, height - _ROOF])
+    upper, lower = figure.subfigures(2, 1, height_ratios=[_ROOF, height - _ROOF])  # margins of their own
+    roof, ratios = upper.subplots(), lower.subplots()
     title = f"{report.facts['CPU']}, {report.facts['ISA']}, {threads} thread{'s' if threads > 1 else ''}"
     figure.suptitle(f"convkit {report.facts['version']} ({report.facts['git']}) on {title}", fontsize=10)
     _roofline(roof, rows, *report.limits.get(threads, (0.0, 0.0)))
@@ -47,6 +48,8 @@ def draw(report: Report, path: str | os.PathLike) -> None:
 
 def _roofline(axes, rows: list[Row], flops: float, bandwidth: float) -> None:
     """GFLOP/s over FLOP per byte, under what the cores and the memory give."""
+    from matplotlib.ticker import LogLocator
+
     points = [row for row in rows if row.gflops and row.bytes]
     x = [row.flops / row.bytes for row in points]
     for family, colour in [*_FAMILIES.items(), ("", _GREY)]:
@@ -60,14 +63,20 @@ def _roofline(axes, rows: list[Row], flops: float, bandwidth: float) -> None:
                 [x[i] for i in some], [points[i].gflops for i in some], s=22, marker=marker, color=colour, alpha=0.8,
                 linewidths=0, label=label or "_",
             )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="FLOP per byte read or written once", ylabel="GFLOP/s")
+    axes.set(xscale="log", yscale="log", xlabel="FLOP per byte, each array read or written once", ylabel="GFLOP/s")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
     if flops and bandwidth and points:
         ridge = flops / bandwidth
         left, right = min([*x, ridge]) / 2, max([*x, ridge]) * 2
         axes.plot([left, ridge, right], [left * bandwidth / 1e9, flops / 1e9, flops / 1e9], color="black", linewidth=1)
         axes.text(right, flops / 1e9 * 1.06, f"FMA peak {flops / 1e9:.0f} GFLOP/s", fontsize=8, ha="right")
         axes.set_xlim(left, right)
-    axes.set_title("Roofline (circles: forward and products, triangles: gradients)", fontsize=9)
+        axes.set_ylim(top=flops / 1e9 * 1.6)
+    copy = f", slope: copy in memory {bandwidth / 1e9:.0f} GB/s" if bandwidth else ""
+    axes.set_title(f"Roofline (circles: forward and products, triangles: gradients{copy})", fontsize=9)
     axes.grid(True, which="major", linewidth=0.4, alpha=0.6)
     axes.tick_params(labelsize=8)
     if points:
@@ -87,10 +96,8 @@ def _bars(rows: list[Row]) -> list[tuple[str, float]]:
     compared = [row for row in rows if row.ratio is not None]
     if len(compared) <= _ROWS:
         return [(f"{row.name} {row.direction}", row.ratio) for row in compared]
-    groups: dict[str, list[float]] = {}
-    for row in compared:
-        groups.setdefault(row.group, []).append(row.ratio)
-    return [(f"{name} [{len(values)}]", geometric_mean(values)) for name, values in groups.items()]
+    classes = [found for found in summarise(compared)[:-1] if found.ratio is not None]  # the last is all rows
+    return [(f"{found.name} [{len(found.rows)}]", found.ratio) for found in classes]
 
 
 def _ratios(axes, bars: list[tuple[str, float]], rows: list[Row], baseline: str | None) -> None:
@@ -99,15 +106,16 @@ def _ratios(axes, bars: list[tuple[str, float]], rows: list[Row], baseline: str 
         axes.text(0.5, 0.5, "no baseline: --against draws ratios here", ha="center", fontsize=9, color=_GREY)
         return
     labels, values = zip(*bars)
-    places = range(len(bars))
+    places, longest = range(len(bars)), max(1.0, *values)
     axes.barh(places, values, color=[_BLUE if value >= 1 else _RED for value in values], height=0.7)
     for place, value in zip(places, values):
-        axes.text(value + 0.01 * max(values), place, f"{value:.2f}", va="center", fontsize=8)
+        beside = max(value, 1.0) + 0.01 * longest  # of the bar and of the line at 1
+        axes.text(beside, place, f"{value:.2f}", va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(places, labels, fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_xlim(0, max(1.0, *values) * 1.1)
+    axes.set_xlim(0, longest * 1.15)  # room for the longest bar's figure
     axes.set_xlabel(f"times as fast as {baseline} (time of the baseline / time of convkit)", fontsize=9)
     overall = geometric_mean([row.ratio for row in rows if row.ratio is not None])
     kind = "classes [rows]: geometric means" if len(bars) != sum(row.ratio is not None for row in rows) else "rows"

@@ -61,7 +61,9 @@ def _grouped(rows: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """[places,taps,groups,a] x [groups,taps,a,b] -> [places,groups*b]."""
     n, taps, groups, a = rows.shape
     left = rows.transpose(2, 0, 1, 3).reshape(groups, n, taps * a)
-    return np.matmul(left, filters.reshape(groups, taps * a, -1)).transpose(1, 0, 2).reshape(n, -1)
+    columns = filters.shape[3]
+    y = np.matmul(left, filters.reshape(groups, taps * a, columns))
+    return y.transpose(1, 0, 2).reshape(n, groups * columns)
 
 
 def _gather(source: np.ndarray, n, row, column, valid) -> np.ndarray:
@@ -123,7 +125,7 @@ def conv_weights(x, dy, w_shape, geometry: Geometry, rng) -> Part:
     """dw [o,r,s,c/groups]: some filters and channels of some groups, at some taps."""
     (o, r, s, c), g = w_shape, geometry.groups
     pixels = dy.shape[0] * dy.shape[1] * dy.shape[2]
-    side = min(16, max(4, math.isqrt(_PRODUCTS // (pixels * _TAPS))))
+    side = min(16, max(4, math.isqrt(_PRODUCTS // max(1, pixels * _TAPS))))
     index, values, scales = [], [], []
     taps = some(r * s, _TAPS)
     for group in some(g, 4):
