@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convkit as ck
-from convkit.bench import cases, command, machine, peers, progress, report, run, shapes, timing
+from convkit.bench import cases, command, peers, progress, report, run, shapes
 from convkit.cli import main
 
 SMALL = ("--shape", "n1c5h9o7k3p1", "--shape", "gemm:m5n6k7nt", "--rounds", 3, "--seconds", 0.001, "--threads", 1)
@@ -217,8 +217,8 @@ def write_run(path, factor=1.0, **changes):
     """A result whose rows take 1, 2 and 3 ms times ``factor``; ``changes`` multiply single rows by their name."""
     rows = [
         run.Row(
-            name=f"row{i}", problem=f"gemm:m{i}n2k3nn", direction="nn", group="GEMM, skinny and dense layers", threads=1,
-            isa="avx2", dtype="float32", device="cpu", forced="auto", algorithm="",
+            name=f"row{i}", problem=f"gemm:m{i}n2k3nn", direction="nn", group="GEMM, skinny and dense layers",
+            threads=1, isa="avx2", dtype="float32", device="cpu", forced="auto", algorithm="",
             milliseconds=i * factor * changes.get(f"row{i}", 1.0),
         )
         for i in (1, 2, 3)
@@ -399,59 +399,3 @@ def test_a_file_that_is_no_result(capsys, tmp_path):
         (tmp_path / "x.json").write_text(content)
         status, _, err = bench(capsys, "--against", tmp_path / "x.json", *SMALL)
         assert status == 2 and "is no result of convkit bench --format json" in err
-
-
-# Machine
-
-
-@pytest.mark.parametrize("isa", ck._core.available_isas())
-def test_probes(isa):
-    ck._core.set_isa(isa)
-    operations, bandwidth = ck._core.fma_probe(20.0), ck._core.copy_bandwidth(1 << 20)
-    if isa == "reference":
-        assert operations == bandwidth == 0
-    else:
-        assert operations > 0 and bandwidth > 0
-        ck.set_num_threads(2 * ck.get_num_threads())
-        assert ck._core.fma_probe(20.0) == 2 * operations
-
-
-def test_scratch_peak_counts_what_an_op_holds_at_once():
-    x = ck.rand(8, 20, 20, 33)
-    ck._core.reset_scratch_peak()
-    assert ck._core.scratch_peak() == 0
-    ck.conv2d(x, ck.rand(40, 3, 3, 33), padding=1)
-    peak = ck._core.scratch_peak()
-    assert 40 * 9 * 33 * 4 <= peak < 100 << 20  # packed filters at least
-    ck.relu(x)
-    assert ck._core.scratch_peak() == peak
-    ck._core.reset_scratch_peak()
-    assert ck._core.scratch_peak() == 0
-
-
-def test_git_hash_of_the_checkout_or_the_build(monkeypatch, tmp_path):
-    assert isinstance(machine.git_hash(), str)
-    monkeypatch.setattr(machine, "_ROOT", tmp_path)
-    assert machine.git_hash() == ck._core.git_hash
-
-
-def test_rounds_that_are_not_quiet_are_left_out_unless_few_remain(monkeypatch):
-    class Slices:
-        """A peak that is low around every second round."""
-
-        def __init__(self, rates):
-            self.rates, self.best = iter(rates), 100.0
-
-        def sample(self):
-            return next(self.rates)
-
-    calls = {"a": lambda: None, "b": lambda: None}
-    times = timing.measure(calls, 1, Slices([90, 90, 50, 90] * 20), rounds=4, seconds=60)
-    assert times.kept == 4 and times.quiet and times.rounds > 4 and len(times.seconds["a"]) == 4
-    times = timing.measure(calls, 1, Slices([90, 70] * 20), rounds=4, seconds=1e-9)
-    assert times.kept == 0 and not times.quiet and len(times.seconds["b"]) == times.rounds == 3
-
-
-def test_ratios_are_paired_by_round():
-    times = timing.Times({"ours": [1.0, 2.0, 4.0], "theirs": [2.0, 6.0, 4.0]}, 3, 3)
-    assert times.ratios("ours", "theirs") == [2.0, 3.0, 1.0] and times.median("ours") == 2.0

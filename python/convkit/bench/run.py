@@ -122,7 +122,11 @@ class Bench:
                 ours[f"convkit {algorithm}"] = _forcing(case, algorithm)
         peer = self._contestants(case, rows) if ours else {}
         if ours:
-            times = measure(ours | peer, threads, self.peaks[threads], self.settings.rounds, self.settings.seconds)
+            own_threads = self.peer is not None and self.peer.own_threads
+            settings = self.settings
+            times = measure(
+                ours | peer, threads, self.peaks[threads], settings.rounds, settings.seconds, pause=own_threads
+            )
             for row in rows:
                 if row.right:
                     self._fill(row, times, list(peer))

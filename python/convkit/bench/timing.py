@@ -21,6 +21,7 @@ SLICE = 3e-3  # seconds: far above the clocks' resolution and a thread team's st
 PROBE = 200.0  # microseconds of multiply-adds before and after a round
 QUIET = 0.8  # of the best peak seen
 FEWEST = 3  # rounds that make a median; with fewer quiet ones, all are taken
+_PAUSE = 0.01  # seconds: OpenMP's workers spin for some 4 ms after a loop before they sleep
 _COPY = 256 << 20  # bytes: beyond every last-level cache
 
 
@@ -83,10 +84,20 @@ def quartiles(values: list[float]) -> tuple[float, float]:
 
 
 def measure(
-    contestants: dict[str, Callable[[], object]], threads: int, peak: Peak, rounds: int, seconds: float
+    contestants: dict[str, Callable[[], object]],
+    threads: int,
+    peak: Peak,
+    rounds: int,
+    seconds: float,
+    pause: bool = False,
 ) -> Times:
-    """Rounds until ``rounds`` of them were quiet or ``seconds`` have passed, but at least three."""
+    """Rounds until ``rounds`` of them were quiet or ``seconds`` have passed, but at least three.
+
+    ``pause`` waits before every slice until the workers of the one before have stopped spinning: contestants with
+    threads of their own would otherwise take cores from each other.
+    """
     now = clock(threads)
+    pause = _PAUSE if pause and threads > 1 else 0.0
     names = list(contestants)
     repeats = {name: _repeats(contestants[name], now) for name in names}
     all_rounds: list[dict[str, float]] = []
@@ -96,9 +107,14 @@ def measure(
     gc.disable()
     try:
         while len(slices) < FEWEST or (_count(slices, peak) < rounds and time.monotonic() < end):
-            before = peak.sample()
-            all_rounds.append({name: _time(contestants[name], repeats[name], now) for name in names})
-            slices.append((before, peak.sample()))
+            before = _settled(pause, peak.sample)
+            all_rounds.append(
+                {
+                    name: _settled(pause, lambda name=name: _time(contestants[name], repeats[name], now))
+                    for name in names
+                }
+            )
+            slices.append((before, _settled(pause, peak.sample)))
             names = names[1:] + names[:1]
     finally:
         if collecting:
@@ -109,6 +125,13 @@ def measure(
     for name in contestants:
         times.seconds[name] = [both[name] for both in (quiet if times.quiet else all_rounds)]
     return times
+
+
+def _settled(pause: float, function: Callable[[], float]) -> float:
+    """``function()`` after the pause."""
+    if pause:
+        time.sleep(pause)
+    return function()
 
 
 def _count(slices: list[tuple[float, float]], peak: Peak) -> int:

@@ -26,6 +26,7 @@ class Peer:
 
     name: str
     version: str
+    own_threads = False  # whether it computes on threads other than those of OpenMP, which convkit uses
 
     def set_threads(self, count: int) -> None:
         raise NotImplementedError

@@ -18,6 +18,7 @@ def load() -> Peer:
 class NumpyPeer(Peer):
     name = "numpy"
     version = np.__version__
+    own_threads = True
 
     def __init__(self, threadpoolctl):
         self._limits = threadpoolctl.threadpool_limits

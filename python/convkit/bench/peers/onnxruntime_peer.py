@@ -23,6 +23,7 @@ def load() -> Peer:
 
 class OnnxPeer(Peer):
     name = "onnxruntime"
+    own_threads = True
 
     def __init__(self, runtime, onnx):
         self.runtime, self.onnx = runtime, onnx
@@ -54,6 +55,7 @@ class OnnxPeer(Peer):
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of a run: others follow it
         model = builder.model(rank).SerializeToString()
         return self.runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
