@@ -394,6 +394,13 @@ def test_bad_arguments_are_one_line_and_status_2(capsys, arguments, text):
     assert status == 2 and err.count("\n") == 1 and text in err and err.startswith("convkit bench"), err
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_measured(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Bench", lambda *arguments: pytest.fail("measured"))
+    for option in ("--out", "--plot"):
+        status, _, err = bench(capsys, *SMALL, option, tmp_path)
+        assert status == 2 and f"{tmp_path} cannot be written" in err
+
+
 def test_a_file_that_is_no_result(capsys, tmp_path):
     for content in ("{}", "text", "[1]", '{"rows": [{}], "machine": {}}'):
         (tmp_path / "x.json").write_text(content)

@@ -124,10 +124,14 @@ def geometric_mean(values: list[float]) -> float | None:
 
 
 def summarise(rows: list) -> list[Class]:
-    """The classes that ``rows`` (of run.py) fall into, and all of them together, for each number of threads."""
+    """The classes that ``rows`` (of run.py) fall into, and all of them together.
+
+    Of a problem that ran by several algorithms the automatic choice counts.
+    """
+    rows = [row for row in rows if row.chosen is not False]
     names = [name for name in ORDER if any(row.group == name for row in rows)]
     found = [_class(name, [row for row in rows if row.group == name]) for name in names]
-    return [*found, _class("all rows", list(rows))] if rows else []
+    return [*found, _class("all rows", rows)] if rows else []
 
 
 def _class(name: str, rows: list) -> Class:

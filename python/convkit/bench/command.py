@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -130,8 +131,16 @@ def _need_plot() -> None:
         raise ImportError("--plot needs the package matplotlib: pip install matplotlib")
 
 
+def _check_writable(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise OSError(f"{path} cannot be written")
+
+
 def _bench(arguments) -> int:
     threads = arguments.threads or [get_num_threads()]
+    for path in filter(None, (arguments.out, arguments.plot)):
+        _check_writable(path)  # now, not after half an hour of measuring
     if getattr(arguments, "overhead", False):
         return _overhead(arguments, threads)
     names = arguments.presets + arguments.preset or ([] if arguments.shape else ["quick"])
@@ -209,7 +218,6 @@ def _rows(bench: run.Bench, todo: list) -> tuple[list[run.Row], bool]:
 def _write(finished: report.Report, arguments) -> None:
     text = report.render(finished, arguments.format)
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text)
         print(f"{len(finished.rows)} rows: {arguments.out}")
     else:

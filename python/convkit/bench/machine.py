@@ -22,7 +22,7 @@ def facts() -> dict[str, str]:
         "CPU": cpu_name(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "ISA": _core.active_isa(),
-        "GPU": "available" if reason is None else f"none ({reason})",
+        "GPU": gpu_names() if reason is None else f"none ({reason})",
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
@@ -37,6 +37,10 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine() or "unknown"
+
+
+def gpu_names() -> str:
+    return ", ".join(device.name for device in _core.cuda_devices())
 
 
 def git_hash() -> str:
