@@ -303,6 +303,18 @@ def test_one_algorithm(capsys, algorithms):
     assert {row["forced"] for row in rows} == {"winograd"} and algorithms[-1] == "auto"
 
 
+def test_weights_are_packed_in_every_call_but_for_inference(capsys, monkeypatch):
+    shape = ("--shape", "n4c5h9o7k3p1", *SMALL)
+    rows = as_json(capsys, *shape)["rows"]
+    assert [row["weights"] for row in rows] == ["fresh", "fresh", "", "kept", "fresh", "", "fresh"]
+    drop, dropped = ck._core.drop_packed_weights, []
+    monkeypatch.setattr(ck._core, "drop_packed_weights", lambda: dropped.append(drop()))
+    rows = as_json(capsys, *shape, "--weights", "kept")["rows"]
+    assert [row["weights"] for row in rows] == ["kept", "kept", "", "kept", "kept", "", "kept"] and not dropped
+    as_json(capsys, *shape, "--weights", "fresh")
+    assert len(dropped) >= 5 * 3
+
+
 # Drawing and progress
 
 

@@ -31,6 +31,7 @@ void bind_config(py::module_& m) {
         py::arg("bytes"), NoGil());
     m.def("cached_bytes", &cached_bytes);
     m.def("retained_bytes", &retained_bytes);
+    m.def("drop_packed_weights", &DerivedCache::drop_all, NoGil());
     m.def("scratch_peak", &scratch_peak);
     m.def("reset_scratch_peak", &reset_scratch_peak);
     m.def("fma_probe", &cpu::fma_probe, py::arg("microseconds"), NoGil());

@@ -26,6 +26,9 @@ class Case:
     flops: int | None = None
     bytes: int | None = None  # each input read and each result written once
     checked = "sampled"  # how the error is found, for the report
+    # Whether weights stay the same from call to call, as in inference, so that their packed form is kept; in training
+    # every step writes them. None: the case writes them itself, or has none.
+    weights_kept: bool | None = None
 
     def __init__(self, problem: Problem, direction: str, dtype):
         self.problem, self.direction, self.dtype = problem, direction, np.dtype(dtype)
@@ -86,6 +89,8 @@ class ConvCase(Case):
         pixels = self.x_shape if problem.transposed else self.y_shape  # each meets a whole filter once
         self.flops = 2 * int(np.prod(pixels[:3])) * int(np.prod(self.w_shape))
         self._count_bytes(self.x_shape, self.w_shape, self.y_shape)
+        if direction != "weights":
+            self.weights_kept = n == 1 and direction == "forward"
 
     @functools.cached_property
     def _call(self):
@@ -146,6 +151,7 @@ class GemmCase(Case):
         }
         self.flops = 2 * m * n * k
         self._count_bytes((m, k), (k, n), (m, n))
+        self.weights_kept = m == 1
 
     @functools.cached_property
     def _operands(self):

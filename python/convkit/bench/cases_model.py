@@ -68,6 +68,8 @@ class _ModelCase(Case):
 class LayerCase(_ModelCase):
     """Convolution, and what follows it, forward and backward: gradients of x and of the parameters."""
 
+    weights_kept = False
+
     def __init__(self, problem: Layer, direction: str, dtype):
         super().__init__(problem, direction, dtype)
         conv = problem.conv

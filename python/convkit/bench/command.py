@@ -85,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
         "choice was within 10 %% of the best (default auto)",
     )  # fmt: skip
     add(
+        "--weights", choices=("auto", "fresh", "kept"), default="auto",
+        help="pack the weights in every call, as training does, or keep them packed from call to call, as inference "
+        "does (default auto: kept in the forward at batch 1)",
+    )  # fmt: skip
+    add(
         "--against", metavar="PEER",
         help=f"the baseline of the ratios: {', '.join(peers.NAMES)}, or a FILE.json of an earlier run",
     )  # fmt: skip
@@ -149,9 +154,8 @@ def _bench(arguments) -> int:
     todo = run.tasks(entries, arguments.batch)
     _core.set_isa(arguments.isa)
     peer, earlier = _baseline(arguments.against)
-    settings = run.Settings(
-        threads, arguments.device, arguments.dtype, arguments.algo, arguments.rounds, arguments.seconds
-    )
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "algo", "weights", "rounds", "seconds")}
+    settings = run.Settings(threads, **given)
     bench = run.Bench(settings, peer, earlier)
     rows, interrupted = _rows(bench, todo)
     limits = _limits(bench, threads)

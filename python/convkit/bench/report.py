@@ -63,7 +63,7 @@ class Report:
 
 COLUMNS = (
     "name", "problem", "direction", "threads", "ms", "quartiles", "GFLOP/s", "peak", "GB/s", "scratch MB", "algorithm",
-    "error", "ratio", "ratio quartiles", "to",
+    "weights", "error", "ratio", "ratio quartiles", "to",
 )  # fmt: skip
 SUMMARY = ("class", "rows", "of peak", "ratio", "worst", "worst row")
 
@@ -82,6 +82,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(row.gigabytes),
         "-" if row.scratch_mb is None else f"{row.scratch_mb:.1f}",
         algorithm + (" *" if row.chosen else ""),
+        row.weights or "-",
         ("" if row.right else "WRONG ") + ("-" if row.error is None else f"{row.error:.0e}"),
         "-" if row.ratio is None else f"{row.ratio:.2f}",
         _range(row.ratio_quartiles),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 
 from .. import _core, config
@@ -28,6 +28,7 @@ class Row:
     device: str
     forced: str  # the algorithm that --algo asked for, or "auto"
     algorithm: str  # the one that ran
+    weights: str = ""  # packed in every call ("fresh") or once ("kept"); "" when the problem has none
     milliseconds: float | None = None
     quartiles: tuple[float, float] | None = None
     gflops: float | None = None
@@ -52,7 +53,8 @@ class Row:
     @property
     def key(self) -> tuple:
         """What makes two rows of different runs comparable."""
-        return self.problem, self.direction, self.threads, self.isa, self.dtype, self.device, self.forced
+        where = self.threads, self.isa, self.dtype, self.device
+        return self.problem, self.direction, *where, self.forced, self.weights
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -75,6 +77,7 @@ class Settings:
     device: str = "cpu"
     dtype: str = "float32"
     algo: str = "auto"
+    weights: str = "auto"
     rounds: int = 11
     seconds: float = 0.5
 
@@ -119,7 +122,7 @@ class Bench:
             row = self._checked(name, case, threads, algorithm)
             rows.append(row)
             if row.right:
-                ours[f"convkit {algorithm}"] = _forcing(case, algorithm)
+                ours[f"convkit {row.forced}"] = _forcing(_packing(case, row.weights), algorithm)
         peer = self._contestants(case, rows) if ours else {}
         if ours:
             own_threads = self.peer is not None and self.peer.own_threads
@@ -147,6 +150,7 @@ class Bench:
                 device=self.settings.device,
                 forced="auto" if self.settings.algo == "auto" else algorithm,
                 algorithm=case.algorithm(),
+                weights=self._weights(case),
                 checked=case.checked,
                 flops=case.flops,
                 bytes=case.bytes,
@@ -158,6 +162,13 @@ class Bench:
                 case.run()
                 row.scratch_mb = (_core.scratch_peak() - before) / 1e6
             return row
+
+    def _weights(self, case: cases.Case) -> str:
+        if case.weights_kept is None:
+            return ""
+        if self.settings.weights != "auto":
+            return self.settings.weights
+        return "kept" if case.weights_kept else "fresh"
 
     def _contestants(self, case: cases.Case, rows: list[Row]) -> dict:
         """The peer's ways to compute the case that give the right result."""
@@ -217,13 +228,25 @@ class _Forced:
             _core.set_conv2d_algorithm("auto")
 
 
-def _forcing(case: cases.Case, algorithm: str):
+def _forcing(run: Callable, algorithm: str) -> Callable:
     if algorithm == "auto":
-        return case.run
+        return run
 
     def call():
         with _Forced(algorithm):
-            return case.run()
+            return run()
+
+    return call
+
+
+def _packing(case: cases.Case, weights: str) -> Callable:
+    """``case.run``, after the packed weights of the call before were dropped if they are to be fresh."""
+    if weights != "fresh":
+        return case.run
+
+    def call():
+        _core.drop_packed_weights()
+        return case.run()
 
     return call
 
