@@ -5,14 +5,7 @@ import pytest
 import convkit as ck
 from convkit.bench import machine, timing
 
-
-@pytest.fixture(autouse=True)
-def settings():
-    """The command sets ISA and threads for its process."""
-    isa, threads = ck._core.active_isa(), ck.get_num_threads()
-    yield
-    ck._core.set_isa(isa)
-    ck.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("settings_kept")
 
 
 @pytest.mark.parametrize("isa", ck._core.available_isas())

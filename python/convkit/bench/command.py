@@ -11,13 +11,12 @@ from pathlib import Path
 from .. import _core
 from ..arguments import Parser, count, device, number, status
 from ..config import get_num_threads, set_num_threads
-from . import compare, machine, peers, report, run, shapes
+from . import compare, machine, overhead, peers, report, run, shapes
 from .progress import Progress
 from .timing import copy_bandwidth
 
 _NETWORKS = ("lenet", "alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "unet", "tails", "gemm")
 PRESETS = {"quick": ("quick",), **{name: (name,) for name in _NETWORKS}, "all": _NETWORKS}
-_OVERHEAD = f"{__package__}.overhead"
 
 _DESCRIPTION = f"""\
 Measure the kernels on this machine: one row per problem and direction, checked before it is timed.
@@ -98,8 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--format", choices=report.FORMATS, default="text", help="default text")
     add("--out", metavar="FILE", type=Path, help="write the report to FILE instead of the terminal")
     add("--plot", metavar="FILE.png", type=Path, help="also draw roofline and ratios (needs matplotlib)")
-    if importlib.util.find_spec(_OVERHEAD):
-        add("--overhead", action="store_true", help="measure what a call costs outside the kernels instead")
+    add("--overhead", action="store_true", help="instead, measure what ops and a LeNet step cost outside the kernels")
     return parser
 
 
@@ -146,13 +144,13 @@ def _bench(arguments) -> int:
     threads = arguments.threads or [get_num_threads()]
     for path in filter(None, (arguments.out, arguments.plot)):
         _check_writable(path)  # now, not after half an hour of measuring
-    if getattr(arguments, "overhead", False):
+    _core.set_isa(arguments.isa)
+    if arguments.overhead:
         return _overhead(arguments, threads)
     names = arguments.presets + arguments.preset or ([] if arguments.shape else ["quick"])
     files = dict.fromkeys(file for name in names for file in PRESETS[name])
     entries = [entry for file in files for entry in shapes.entries(file)] + arguments.shape
     todo = run.tasks(entries, arguments.batch)
-    _core.set_isa(arguments.isa)
     peer, earlier = _baseline(arguments.against)
     given = {name: getattr(arguments, name) for name in ("device", "dtype", "algo", "weights", "rounds", "seconds")}
     settings = run.Settings(threads, **given)
@@ -220,12 +218,7 @@ def _rows(bench: run.Bench, todo: list) -> tuple[list[run.Row], bool]:
 
 
 def _write(finished: report.Report, arguments) -> None:
-    text = report.render(finished, arguments.format)
-    if arguments.out:
-        arguments.out.write_text(text)
-        print(f"{len(finished.rows)} rows: {arguments.out}")
-    else:
-        print(text, end="")
+    _print(report.render(finished, arguments.format), arguments.out, len(finished.rows))
     if arguments.plot:
         from . import plot
 
@@ -234,12 +227,14 @@ def _write(finished: report.Report, arguments) -> None:
 
 
 def _overhead(arguments, threads: list[int]) -> int:
-    """What overhead.py reports: its rows hold text and figures by the name of their column."""
-    overhead = importlib.import_module(_OVERHEAD)
-    rows = [row for number_of in threads for row in overhead.report(number_of)]
-    text = report.render_plain(machine.facts(), rows, arguments.format)
-    if arguments.out:
-        arguments.out.write_text(text)
+    rows = [{"threads": number_of} | row for number_of in threads for row in overhead.report(number_of)]
+    _print(report.render_plain(machine.facts(), rows, arguments.format), arguments.out, len(rows))
+    return 0
+
+
+def _print(text: str, out: Path | None, rows: int) -> None:
+    if out:
+        out.write_text(text)
+        print(f"{rows} rows: {out}")
     else:
         print(text, end="")
-    return 0

@@ -72,11 +72,10 @@ def _roofline(axes, rows: list[Row], flops: float, bandwidth: float) -> None:
         ridge = flops / bandwidth
         left, right = min([*x, ridge]) / 2, max([*x, ridge]) * 2
         axes.plot([left, ridge, right], [left * bandwidth / 1e9, flops / 1e9, flops / 1e9], color="black", linewidth=1)
-        axes.text(right, flops / 1e9 * 1.06, f"FMA peak {flops / 1e9:.0f} GFLOP/s", fontsize=8, ha="right")
         axes.set_xlim(left, right)
-        axes.set_ylim(top=flops / 1e9 * 1.6)
-    copy = f", slope: copy in memory {bandwidth / 1e9:.0f} GB/s" if bandwidth else ""
-    axes.set_title(f"Roofline (circles: forward and products, triangles: gradients{copy})", fontsize=9)
+        axes.set_ylim(top=max(flops / 1e9, *(row.gflops for row in points)) * 1.6)  # Winograd's pass the roof
+    limits = f": FMA peak {flops / 1e9:.0f} GFLOP/s, copy in memory {bandwidth / 1e9:.0f} GB/s" if flops else ""
+    axes.set_title(f"Roofline{limits}; circles: forward and products, triangles: gradients", fontsize=9)
     axes.grid(True, which="major", linewidth=0.4, alpha=0.6)
     axes.tick_params(labelsize=8)
     if points:

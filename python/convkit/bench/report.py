@@ -176,18 +176,20 @@ def _csv(report: Report) -> str:
 
 
 def render_plain(facts: dict[str, str], rows: list[dict], form: str) -> str:
-    """Rows of any columns, all with the same, under the facts of the machine."""
-    header = tuple(rows[0]) if rows else ()
+    """Rows of any columns under the facts of the machine."""
     if form == "json":
         return json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n"
-    cells = [
-        tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()) for row in rows
-    ]
+    header = tuple(dict.fromkeys(name for row in rows for name in row))
+    cells = [tuple(_plain(row.get(name)) for name in header) for row in rows]
     if form == "csv":
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([header, *cells])
         return out.getvalue()
     return _head(facts, form == "md") + "\n\n" + table(header, cells, form == "md") + "\n"
+
+
+def _plain(value) -> str:
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _head(facts: dict[str, str], markdown: bool) -> str:
