@@ -205,7 +205,7 @@ def test_plot(capsys, tmp_path):
 
 def test_plot_needs_matplotlib_before_anything_is_measured(capsys, monkeypatch):
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(command, "_bench", lambda arguments: pytest.fail("measured"))
+    monkeypatch.setattr(run, "Bench", lambda *arguments: pytest.fail("measured"))
     status, _, err = bench(capsys, *SMALL, "--plot", "x.png")
     assert status == 2 and "pip install matplotlib" in err
 

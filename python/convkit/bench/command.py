@@ -118,8 +118,6 @@ def main(arguments: list[str]) -> int:
         return status("convkit bench compare", lambda: _compare(parsed))
     parser = _parser()
     parsed = parser.parse_args(arguments)
-    if parsed.plot:
-        return status("convkit bench", lambda: (_need_plot(), _bench(parsed))[1])
     return status("convkit bench", lambda: _bench(parsed))
 
 
@@ -127,11 +125,6 @@ def _compare(arguments) -> int:
     text, code = compare.compare(report.load(arguments.old), report.load(arguments.new), arguments.fail_above)
     print(text)
     return code
-
-
-def _need_plot() -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("--plot needs the package matplotlib: pip install matplotlib")
 
 
 def _check_writable(path: Path) -> None:
@@ -142,6 +135,8 @@ def _check_writable(path: Path) -> None:
 
 def _bench(arguments) -> int:
     threads = arguments.threads or [get_num_threads()]
+    if arguments.plot and importlib.util.find_spec("matplotlib") is None:
+        raise ImportError("--plot needs the package matplotlib: pip install matplotlib")
     for path in filter(None, (arguments.out, arguments.plot)):
         _check_writable(path)  # now, not after half an hour of measuring
     _core.set_isa(arguments.isa)
