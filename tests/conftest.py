@@ -33,3 +33,12 @@ def each_isa(request):
     ck._core.set_isa(request.param)
     yield request.param
     ck._core.set_isa(before)
+
+
+@pytest.fixture
+def settings_kept():
+    """ISA and threads are put back after the test: the command convkit bench sets them for its process."""
+    isa, threads = ck._core.active_isa(), ck.get_num_threads()
+    yield
+    ck._core.set_isa(isa)
+    ck.set_num_threads(threads)

@@ -4,11 +4,13 @@
 #include "core/parallel.h"
 #include "core/precision.h"
 #include "cpu/dispatch.h"
+#include "cpu/probe.h"
 
 namespace ck::bindings {
 
 void bind_config(py::module_& m) {
     m.attr("compiler") = CK_COMPILER;
+    m.attr("git_hash") = CK_GIT_HASH;  // of the sources, empty when they were no checkout
     m.attr("openmp") = parallel_enabled();
     m.def("compiled_isas", &cpu::compiled_isas);
     m.def("available_isas", &cpu::available_isas);
@@ -29,6 +31,11 @@ void bind_config(py::module_& m) {
         py::arg("bytes"), NoGil());
     m.def("cached_bytes", &cached_bytes);
     m.def("retained_bytes", &retained_bytes);
+    m.def("drop_packed_weights", &DerivedCache::drop_all, NoGil());
+    m.def("scratch_peak", &scratch_peak);
+    m.def("reset_scratch_peak", &reset_scratch_peak);
+    m.def("fma_probe", &cpu::fma_probe, py::arg("microseconds"), NoGil());
+    m.def("copy_bandwidth", &cpu::copy_bandwidth, py::arg("bytes"), NoGil());
 }
 
 }  // namespace ck::bindings

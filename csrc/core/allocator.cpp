@@ -1,6 +1,7 @@
 #include "core/allocator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -66,6 +67,9 @@ void trim(Cache& c) {
         if (largest->second.empty()) c.free_blocks.erase(largest);
     }
 }
+
+// Counted beside the cache's own figures, which mix scratch with tensors.
+std::atomic<int64_t> scratch_bytes{0}, scratch_most{0};
 
 void* take_cached(int64_t size) {
     Cache& c = cache();
@@ -138,6 +142,28 @@ int64_t retained_bytes() {
     Cache& c = cache();
     std::lock_guard<std::mutex> lock(c.mutex);
     return c.retained;
+}
+
+void* allocate_scratch(int64_t bytes) {
+    void* block = allocate(bytes);
+    const int64_t held = scratch_bytes += bytes;
+    int64_t most = scratch_most;
+    while (held > most && !scratch_most.compare_exchange_weak(most, held)) {
+    }
+    return block;
+}
+
+void release_scratch(void* block, int64_t bytes) {
+    scratch_bytes -= bytes;
+    release(block, bytes);
+}
+
+int64_t scratch_peak() {
+    return scratch_most;
+}
+
+void reset_scratch_peak() {
+    scratch_most = scratch_bytes.load();
 }
 
 }  // namespace ck

@@ -16,13 +16,19 @@ bool retain(int64_t bytes);  // false: no room, nothing is counted
 void release_retained(int64_t bytes);
 int64_t retained_bytes();
 
+// As allocate and release, counted as scratch.
+void* allocate_scratch(int64_t bytes);
+void release_scratch(void* block, int64_t bytes);
+int64_t scratch_peak();     // most bytes that were scratch at once since reset_scratch_peak(); all threads together
+void reset_scratch_peak();  // from here on; what is held now counts
+
 // Scratch of one op, returned to the cache when the op ends.
 template <class T>
 class Scratch {
   public:
     explicit Scratch(int64_t count)
-        : bytes_(count * static_cast<int64_t>(sizeof(T))), data_(static_cast<T*>(allocate(bytes_))) {}
-    ~Scratch() { release(data_, bytes_); }
+        : bytes_(count * static_cast<int64_t>(sizeof(T))), data_(static_cast<T*>(allocate_scratch(bytes_))) {}
+    ~Scratch() { release_scratch(data_, bytes_); }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     T* data() const { return data_; }

@@ -328,6 +328,13 @@ struct OptimizerKernels {
                       const float* grad, float* m, float* v);
 };
 
+// cpu/isa/probe.h
+struct ProbeKernels {
+    int flops_per_step;
+    float (*multiply_add)(int64_t steps, float factor, float term);  // x = x * factor + term in registers
+    void (*stream_copy)(int64_t n, const float* x, float* y);        // n whole vectors; y aligned to 64 bytes
+};
+
 struct CpuKernels {
     const char* isa;
     int vector_width;  // float32 lanes
@@ -345,6 +352,7 @@ struct CpuKernels {
     SoftmaxKernels softmax;
     LossKernels loss;
     DropoutKernels dropout;
+    ProbeKernels probe;
 };
 
 }  // namespace ck::cpu

@@ -1,16 +1,16 @@
-"""The command ``convkit``: info, train, evaluate, predict, summary."""
+"""The command ``convkit``: info, train, evaluate, predict, summary, bench."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from . import cuda, data, manual_seed, models, optim, set_num_threads, show_config, train
+from . import data, manual_seed, models, optim, set_num_threads, show_config, train
+from .arguments import Parser, count, device, number, status
 
 _DATA_SETS = {  # loader and channels
     "fashion-mnist": (data.fashion_mnist, 1),
@@ -29,52 +29,23 @@ examples:
   convkit train illustrated.lenet --data fashion-mnist --epochs 10
   convkit evaluate runs/illustrated.lenet/best.safetensors --data fashion-mnist
   convkit predict shoe.png shirt.jpg --weights runs/illustrated.lenet/best.safetensors
+  convkit bench resnet18 --against torch
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def _number(kind, low, high, rule: str):
-    """An argparse type: a number of ``kind`` in low..high."""
-
-    def parse(text: str):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be {rule}, received {text!r}")
-        return value
-
-    return parse
-
-
-_count = _number(int, 1, 2**31 - 1, "a whole number >= 1")
-_seed = _number(int, 0, 2**63 - 1, "a whole number >= 0")
-_rate = _number(float, sys.float_info.min, sys.float_info.max, "a positive number")
-
-
-def _device(text: str) -> str:
-    kind, _, number = text.partition(":")
-    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdecimal())):
-        raise argparse.ArgumentTypeError(f"must be cpu, cuda or cuda:N, received {text!r}")
-    if kind == "cuda" and not cuda.is_available():
-        raise argparse.ArgumentTypeError(f"{text} cannot be used: {cuda.unavailable_reason()}")
-    return text
+_seed = number(int, 0, 2**63 - 1, "a whole number >= 0")
+_rate = number(float, sys.float_info.min, sys.float_info.max, "a positive number")
 
 
 def _input_shape(text: str) -> tuple[int, ...]:
     parts = text.split("x")
     if len(parts) != 3:
         raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTHxCHANNELS, received {text!r}")
-    return tuple(map(_count, parts))
+    return tuple(map(count, parts))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="convkit",
         description="Train and use convolutional networks.",
         epilog=_EXAMPLES,
@@ -95,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("train", _train, "Train a model from scratch; writes weights and the history of the run to a folder.")
     sub.add_argument("model", metavar="MODEL", help=known)
     _add_data(sub)
-    sub.add_argument("--epochs", type=_count, default=10, help="passes over the training data (default 10)")
+    sub.add_argument("--epochs", type=count, default=10, help="passes over the training data (default 10)")
     sub.add_argument("--lr", type=_rate, help="learning rate (default 0.001, for sgd 0.01)")
     sub.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="default adam; sgd has momentum 0.9")
     sub.add_argument(
@@ -111,13 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("predict", _predict, "Say what is in image files: prints each file's most probable classes.")
     sub.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files (PNG, JPEG, ...; needs Pillow)")
     sub.add_argument("--weights", metavar="FILE", type=Path, required=True, help="weight file written by convkit train")
-    sub.add_argument("--top", metavar="K", type=_count, default=5, help="classes to print (default 5)")
+    sub.add_argument("--top", metavar="K", type=count, default=5, help="classes to print (default 5)")
     _add_machine(sub)
 
     sub = command("summary", _summary, "Print the table of a model's layers, output shapes and parameters.")
     sub.add_argument("model", metavar="MODEL", help=known)
     sub.add_argument("--input-shape", metavar="HxWxC", type=_input_shape, help="default: the model's own, e.g. 28x28x1")
-    sub.add_argument("--num-classes", type=_count, help="default: the model's own, e.g. 10")
+    sub.add_argument("--num-classes", type=count, help="default: the model's own, e.g. 10")
+    command("bench", None, "Measure the kernels on this machine, and compare with other libraries.")  # main runs it
     return parser
 
 
@@ -128,14 +100,14 @@ def _add_data(sub) -> None:
         help=f"{', '.join(_DATA_SETS)}, or a folder of images DIR/CLASS/FILE or DIR/train/CLASS/FILE and "
         f"DIR/test/CLASS/FILE (default fashion-mnist)",
     )
-    sub.add_argument("--batch-size", metavar="N", type=_count, default=128, help="images per step (default 128)")
-    sub.add_argument("--limit", metavar="N", type=_count, help="use only N images of each part, spread evenly over it")
+    sub.add_argument("--batch-size", metavar="N", type=count, default=128, help="images per step (default 128)")
+    sub.add_argument("--limit", metavar="N", type=count, help="use only N images of each part, spread evenly over it")
     _add_machine(sub)
 
 
 def _add_machine(sub) -> None:
-    sub.add_argument("--device", type=_device, default="cpu", help="cpu, cuda or cuda:N (default cpu)")
-    sub.add_argument("--threads", metavar="N", type=_count, help="threads to compute with (default: all cores)")
+    sub.add_argument("--device", type=device, default="cpu", help="cpu, cuda or cuda:N (default cpu)")
+    sub.add_argument("--threads", metavar="N", type=count, help="threads to compute with (default: all cores)")
 
 
 class _Part:
@@ -270,9 +242,9 @@ def _predict(arguments) -> None:
         images = scale(images)
     for path, row in zip(arguments.images, train.predict(model, images, probabilities=True)):
         print(path)
-        for number in np.argsort(-row, kind="stable")[: arguments.top]:
-            name = model.classes[number] if number < len(model.classes or ()) else f"class {number}"
-            print(f"  {row[number]:7.2%}  {name}")
+        for place in np.argsort(-row, kind="stable")[: arguments.top]:
+            name = model.classes[place] if place < len(model.classes or ()) else f"class {place}"
+            print(f"  {row[place]:7.2%}  {name}")
 
 
 def _summary(arguments) -> None:
@@ -284,15 +256,15 @@ def _summary(arguments) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad arguments and input, 130 after Ctrl-C."""
+    """Run the command line and return its exit status: 0, 2 for bad arguments and input, 130 after Ctrl-C.
+
+    1 says that ``bench`` found a wrong result, or a row slower than it may be.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["bench"]:
+        from .bench import command  # no other command needs it
+
+        return command.main(arguments[1:])
     parser = _parser()
     parsed = parser.parse_args(arguments)
-    try:
-        parsed.run(parsed)
-    except KeyboardInterrupt:
-        print(f"{parser.prog} {parsed.command}: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except (ValueError, OSError, ImportError) as error:
-        print(f"{parser.prog} {parsed.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return status(f"{parser.prog} {parsed.command}", lambda: parsed.run(parsed))

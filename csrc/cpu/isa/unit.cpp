@@ -19,6 +19,7 @@ using namespace ck::cpu;
 #include "cpu/isa/optimizer.h"
 #include "cpu/isa/pointwise.h"
 #include "cpu/isa/pool2d.h"
+#include "cpu/isa/probe.h"
 #include "cpu/isa/reduce.h"
 #include "cpu/isa/resize.h"
 #include "cpu/isa/softmax.h"
@@ -34,7 +35,7 @@ extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_k
         CK_TEXT(CK_ISA), kWidth,          kPointwiseKernels, kGemmKernels,      kConv2dKernels,
         kWinograd<4, 3>, kWinograd<2, 3>, kWinograd<2, 5>,   kDepthwiseKernels, kGroupedKernels,
         kPool2dKernels,  kResizeKernels,  kBatchNormKernels, kOptimizerKernels, kReduceKernels,
-        kSoftmaxKernels, kLossKernels,    kDropoutKernels,
+        kSoftmaxKernels, kLossKernels,    kDropoutKernels,   kProbeKernels,
     };
     return table;
 }
