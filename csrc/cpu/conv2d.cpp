@@ -8,6 +8,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/grouped.h"
 #include "cpu/packing.h"
 
 namespace ck::cpu {
@@ -31,14 +32,6 @@ void run_direct(const DirectConv& s, const float* x, const float* w, DerivedCach
     direct_conv(s, x, filters.data(), bias, act, y);
 }
 
-void run_depthwise(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
-    const int64_t taps = s.r * s.s;
-    Scratch<float> filters(taps * s.o);  // [R*S,O]
-    for (int64_t o = 0; o < s.o; ++o)
-        for (int64_t t = 0; t < taps; ++t) filters.data()[t * s.o + o] = w[o * taps + t];
-    depthwise_conv(as_depthwise(s), x, filters.data(), bias, act, 1, y);
-}
-
 }  // namespace
 
 void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
@@ -46,7 +39,9 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
     const ConvAlgorithm algorithm = choose_conv(ConvPass::forward, s);
     switch (algorithm) {
         case ConvAlgorithm::depthwise:
-            return run_depthwise(s, x, w, bias, act, y);
+            return depthwise_conv(s, x, w, packed, bias, act, y);
+        case ConvAlgorithm::grouped:
+            return grouped_conv(s, x, w, packed, bias, act, y);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
             return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias,

@@ -2,7 +2,6 @@
 // each is a convolution of dy with stride 1 and a subset of the filter taps, rotated.
 // As a GEMM: m = N*H*W, n = C, k = R*S*O / (stride_h*stride_w).
 #include <algorithm>
-#include <numeric>
 
 #include "core/allocator.h"
 #include "core/parallel.h"
@@ -12,31 +11,12 @@
 #include "cpu/depthwise.h"
 #include "cpu/direct_conv.h"
 #include "cpu/dispatch.h"
+#include "cpu/grouped.h"
 #include "cpu/packing.h"
+#include "cpu/phase_axis.h"
 
 namespace ck::cpu {
 namespace {
-
-// One axis of a phase: dx rows phase, phase + stride, ... meet the taps first, first + step, ... (`taps` of them). Tap
-// a of the rotated filter, counted from the last of these, meets the dy row i + a*dilation - pad for the phase's row i.
-struct PhaseAxis {
-    int64_t size;  // rows of dx
-    int64_t taps, first, step;
-    int64_t dilation, pad;
-};
-
-PhaseAxis phase_axis(int64_t phase, int64_t size, int64_t stride, int64_t dilation, int64_t pad, int64_t window) {
-    const int64_t common = std::gcd(stride, dilation);
-    PhaseAxis axis{ceil_div(size - phase, stride), 0, 0, stride / common, dilation / common, 0};
-    for (; axis.first < axis.step && axis.first < window; ++axis.first) {
-        const int64_t distance = phase + pad - axis.first * dilation;  // stride times the dy row of the first tap
-        if (distance % stride) continue;
-        axis.taps = ceil_div(window - axis.first, axis.step);
-        axis.pad = (axis.taps - 1) * axis.dilation - distance / stride;
-        break;
-    }
-    return axis;
-}
 
 DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const PhaseAxis& columns) {
     DirectConv d{};
@@ -59,7 +39,6 @@ DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const Phas
     d.y_image = s.h * s.w * s.c;
     d.y_row = s.stride_h * s.w * s.c;
     d.y_pixel = s.stride_w * s.c;
-    d.repeat = 1;
     return d;
 }
 
@@ -70,8 +49,8 @@ void pack_filters(const Conv2dShape& s, const DirectConv& phase, const PhaseAxis
     const int64_t panels = ceil_div(phase.o, width), taps = phase.r * phase.s, filter = s.r * s.s * phase.o;
     parallel_for(s.groups * panels * taps, [&](int64_t task) {
         const int64_t tap = task % taps, panel = task / taps % panels, group = task / (taps * panels);
-        const int64_t r = rows.first + (phase.r - 1 - tap / phase.s) * rows.step;
-        const int64_t column = columns.first + (phase.s - 1 - tap % phase.s) * columns.step;
+        const int64_t r = rows.tap(tap / phase.s);
+        const int64_t column = columns.tap(tap % phase.s);
         const int64_t c = panel * width, count = std::min(width, phase.o - c);
         const int64_t padded = ceil_div(count, lanes) * lanes;
         const float* src = w + group * phase.c * filter + (r * s.s + column) * phase.o + c;
@@ -85,20 +64,6 @@ uint64_t phase_key(const Conv2dShape& s, const DirectConv& phase, const PhaseAxi
                        {s.groups, phase.o, phase.c, s.r, s.s, rows.first, rows.step, columns.first, columns.step});
 }
 
-// dx in the channels of dy; those that one input channel feeds are then summed.
-void depthwise_phase(const Conv2dShape& s, DirectConv phase, const PhaseAxis& rows, const PhaseAxis& columns,
-                     const float* dy, const float* w, const float* bias, Activation act, float* dx) {
-    phase.groups = 1;
-    phase.c = phase.o = s.o;
-    Scratch<float> filters(phase.r * phase.s * s.o);  // [taps,O]
-    for (int64_t tap = 0; tap < phase.r * phase.s; ++tap) {
-        const int64_t r = rows.first + (phase.r - 1 - tap / phase.s) * rows.step;
-        const int64_t column = columns.first + (phase.s - 1 - tap % phase.s) * columns.step;
-        for (int64_t o = 0; o < s.o; ++o) filters.data()[tap * s.o + o] = w[(o * s.r + r) * s.s + column];
-    }
-    depthwise_conv(phase, dy, filters.data(), bias, act, s.o / s.c, dx);
-}
-
 void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed, const float* bias,
                 Activation act, float* dx) {
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
@@ -107,10 +72,6 @@ void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCa
             const PhaseAxis columns = phase_axis(j, s.w, s.stride_w, s.dilation_w, s.pad_left, s.s);
             const DirectConv phase = phase_problem(s, rows, columns);
             float* start = dx + (i * s.w + j) * s.c;
-            if (is_depthwise(s)) {
-                depthwise_phase(s, phase, rows, columns, dy, w, bias, act, start);
-                continue;
-            }
             const PackedWeights filters(packed, phase_key(s, phase, rows, columns),
                                         s.groups * packed_filter_size(phase),
                                         [&](float* to) { pack_filters(s, phase, rows, columns, w, to); });
@@ -125,6 +86,10 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
                           const float* bias, Activation act, float* dx) {
     const ConvAlgorithm algorithm = choose_conv(ConvPass::data, s);
     switch (algorithm) {
+        case ConvAlgorithm::depthwise:
+            return depthwise_data_gradient(s, dy, w, packed, bias, act, dx);
+        case ConvAlgorithm::grouped:
+            return grouped_data_gradient(s, dy, w, packed, bias, act, dx);
         case ConvAlgorithm::scatter:
             return scatter_data_gradient(s, dy, w, bias, act, dx);
         case ConvAlgorithm::winograd4:

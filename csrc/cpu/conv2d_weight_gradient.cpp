@@ -9,6 +9,7 @@
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
+#include "cpu/grouped.h"
 
 namespace ck::cpu {
 namespace {
@@ -168,7 +169,9 @@ void conv2d_weight_gradient(const Conv2dShape& s, const float* x, const float* d
     const ConvAlgorithm algorithm = choose_conv(ConvPass::weights, s);
     switch (algorithm) {
         case ConvAlgorithm::depthwise:
-            return depthwise_weight_gradient(as_depthwise(s), x, dy, dw);
+            return depthwise_weight_gradient(s, x, dy, dw);
+        case ConvAlgorithm::grouped:
+            return grouped_weight_gradient(s, x, dy, dw);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
             return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, {dy, nullptr}, dw);

@@ -7,12 +7,13 @@
 #include "cpu/conv2d_scatter.h"
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
+#include "cpu/grouped.h"
 
 namespace ck::cpu {
 namespace {
 
-constexpr ConvAlgorithm kAll[] = {ConvAlgorithm::direct, ConvAlgorithm::winograd4, ConvAlgorithm::winograd2,
-                                  ConvAlgorithm::depthwise, ConvAlgorithm::scatter};
+constexpr ConvAlgorithm kAll[] = {ConvAlgorithm::direct,    ConvAlgorithm::winograd4, ConvAlgorithm::winograd2,
+                                  ConvAlgorithm::depthwise, ConvAlgorithm::grouped,   ConvAlgorithm::scatter};
 
 std::atomic<int> forced{-1};  // a ConvAlgorithm, or none
 
@@ -54,6 +55,8 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
             return winograd_applies(s, winograd_tile_size(algorithm, s));
         case ConvAlgorithm::depthwise:
             return is_depthwise(s);
+        case ConvAlgorithm::grouped:
+            return grouped_applies(s);
         case ConvAlgorithm::scatter:
             return pass == ConvPass::data && scatter_applies(s);
     }
@@ -62,6 +65,7 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
 
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
     if (is_depthwise(s)) return ConvAlgorithm::depthwise;
+    if (grouped_applies(s)) return ConvAlgorithm::grouped;  // a register tile is wider than such a group
     // Of so few input channels the direct data gradient would fill half of its vectors at most.
     if (pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width)
         return ConvAlgorithm::scatter;
@@ -80,6 +84,8 @@ std::string name(ConvAlgorithm algorithm) {
             return "winograd2";
         case ConvAlgorithm::depthwise:
             return "depthwise";
+        case ConvAlgorithm::grouped:
+            return "grouped";
         case ConvAlgorithm::scatter:
             return "scatter";
     }

@@ -1,33 +1,76 @@
+// Drivers of depthwise convolution. Lines of outputs are cut into tasks; a line meets up to R lines of the input, in
+// place. Vectors run over the output channels: with a multiplier every input channel is repeated for its filters.
 #include "cpu/depthwise.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "cpu/dispatch.h"
+#include "cpu/line_conv.h"
+#include "cpu/packing.h"
 #include "cpu/reference/scalar.h"
 
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kTaskMacs = 400'000;        // about 20 us: every term is loaded, so half the speed of a tile at best
-constexpr int64_t kBufferFloats = 48 * 1024;  // 192 KiB of input rows of a 1 MiB L2
-constexpr int64_t kMostParts = 32;            // of a weight gradient
-constexpr int64_t kGrain = 16 * 1024;         // floats of the final sums a task adds up
+constexpr int64_t kTaskMacs = 600'000;  // about 20 us at half the speed of a register tile
+constexpr int64_t kMostParts = 32;      // of a weight gradient
+constexpr int64_t kGrain = 16 * 1024;   // floats of the final sums a task adds up
 
-int64_t taps(const DirectConv& s) {
-    return s.r * s.s;
+// Floats that `count` output lines' input takes when its channels are repeated.
+int64_t repeated_size(const Conv2dShape& s, int64_t count) {
+    if (s.o == s.c) return 0;
+    const int64_t lines = std::min(s.h, (count - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1);
+    return ceil_div(lines * s.w * s.o, 1024) * 1024;  // no line shared by two workers
 }
 
-int64_t block_pixels(const DirectConv& s) {
-    return std::max<int64_t>(16, kTaskMacs / std::max<int64_t>(1, taps(s) * s.o));
+// Line 0 of the image in the channels of the output; where they are repeated, only [h0,h1) of its lines exist.
+const float* repeated(const Conv2dShape& s, const float* x, int64_t image, int64_t h0, int64_t h1, float* buffer) {
+    x += image * s.h * s.w * s.c;
+    const int64_t repeat = s.o / s.c;
+    if (repeat == 1) return x;
+    for (int64_t i = h0 * s.w * s.c; i < h1 * s.w * s.c; ++i)
+        std::fill_n(buffer + (i - h0 * s.w * s.c) * repeat, repeat, x[i]);
+    return buffer - h0 * s.w * s.o;
 }
 
-void fill_taps(const DirectConv& s, const ConvWindows& v, int64_t* tap) {
-    for (int64_t t = 0; t < taps(s); ++t) tap[t] = v.tap(s, t / s.s, t % s.s);
+// Output line p of one image.
+void run_line(const LinePhase& phase, int64_t channels, const float* bias, Activation act, int64_t p, const float* x,
+              float* y, int64_t y_pixel) {
+    const TapRange taps = phase.rows.inside(p);
+    DepthwiseLine line{};
+    line.channels = channels;
+    line.columns = phase.columns;
+    line.rows = taps.end - taps.begin;
+    const int64_t x_line = phase.columns.width * channels;
+    line.x = x + (phase.rows.start(p) + taps.begin * phase.rows.dilation) * x_line;
+    line.x_row = phase.rows.dilation * x_line;
+    line.w = phase.filters + taps.begin * phase.columns.taps * channels;
+    line.bias = bias;
+    line.act = act;
+    line.y = y;
+    line.y_pixel = y_pixel;
+    kernels().depthwise.line(line);
 }
 
-// One line of outputs from its sums over neighbouring channels.
+// w[O,taps] -> [taps,O]
+void transpose_filters(const Conv2dShape& s, const float* w, float* filters) {
+    kernels().gemm.pack(s.o, s.r * s.s, w, s.r * s.s, 1, filters, s.o);
+}
+
+// The filters of the phases of the data gradient, [taps,O] each.
+void pack_gradient_filters(const Conv2dShape& s, const float* w, float* filters) {
+    Scratch<float> plain(s.r * s.s * s.o);
+    transpose_filters(s, w, plain.data());
+    for (const LinePhase& phase : gradient_phases(s, s.o, filters))
+        phase.for_taps(s, [&](int64_t tap, int64_t from) {
+            std::copy_n(plain.data() + from * s.o, s.o, filters + (phase.filters - filters) + tap * s.o);
+        });
+}
+
+// One line of outputs from its sums over the channels that one input channel feeds.
 void fold_line(int64_t pixels, int64_t channels, int64_t fold, const float* sums, const float* bias, Activation act,
                float* y, int64_t y_pixel) {
     for (int64_t q = 0; q < pixels; ++q) {
@@ -39,119 +82,100 @@ void fold_line(int64_t pixels, int64_t channels, int64_t fold, const float* sums
     }
 }
 
-struct Problem {
-    const DirectConv& s;
-    const ConvWindows& v;
-    const int64_t* tap;
-    const float* filters;
-    const float* bias;
-    Activation act;
-    int64_t fold;
-};
-
-// The output line y[pixels, channels] whose first window is x; sums is a line of s.o channels when folding.
-void run_line(const Problem& problem, const float* x, int64_t pixels, float* sums, float* y) {
-    const DirectConv& s = problem.s;
-    const bool fold = problem.fold > 1;
-    DepthwiseLine line{};
-    line.channels = s.o;
-    line.pixels = pixels;
-    line.tap = problem.tap;
-    line.taps = taps(s);
-    line.x = x;
-    line.x_pixel = problem.v.step_w * problem.v.pixel_step;
-    line.w = problem.filters;
-    line.bias = fold ? nullptr : problem.bias;
-    line.act = fold ? Activation{} : problem.act;
-    line.y = fold ? sums : y;
-    line.y_pixel = fold ? s.o : s.y_pixel;
-    kernels().depthwise.line(line);
-    if (fold) fold_line(pixels, s.o / problem.fold, problem.fold, sums, problem.bias, problem.act, y, s.y_pixel);
-}
-
 }  // namespace
 
 bool is_depthwise(const Conv2dShape& s) {
     return s.groups > 1 && s.c == s.groups && s.o / s.c < kernels().vector_width;
 }
 
-DirectConv as_depthwise(const Conv2dShape& s) {
-    DirectConv d = as_direct(s);
-    d.groups = 1;
-    d.c = s.c;
-    d.o = s.o;
-    d.repeat = s.o / s.c;
-    return d;
-}
-
-void depthwise_conv(const DirectConv& s, const float* x, const float* filters, const float* bias, Activation act,
-                    int64_t fold, float* y) {
-    if (s.n * s.p * s.q == 0) return;
-    const ConvWindows v = plan_windows(s, block_pixels(s), kBufferFloats, false);
-    Scratch<int64_t> tap(taps(s));
-    fill_taps(s, v, tap.data());
-    const Problem problem{s, v, tap.data(), filters, bias, act, fold};
-    const int64_t tasks = v.row_blocks * v.column_blocks;
-    const int64_t sums = fold > 1 ? ceil_div(v.columns * s.o, 1024) * 1024 : 0;
-    const int64_t workers = worker_count(tasks);
-    Scratch<float> buffers(workers * (v.buffer + sums));
+void depthwise_conv(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+                    Activation act, float* y) {
+    const int64_t lines = s.n * s.p;
+    if (lines * s.q == 0) return;
+    const PackedWeights filters(packed, packing_key(Packing::depthwise, {s.o, s.r, s.s}), s.r * s.s * s.o,
+                                [&](float* to) { transpose_filters(s, w, to); });
+    const LinePhase phase = forward_phase(s, filters.data());
+    const int64_t block = task_lines(lines, s.r * s.s * s.q * s.o, kTaskMacs), tasks = ceil_div(lines, block);
+    const int64_t workers = worker_count(tasks), buffer = repeated_size(s, block);
+    Scratch<float> buffers(workers * buffer);
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
-        float* line_sums = buffers.data() + worker * (v.buffer + sums);
-        float* copy = line_sums + sums;
-        const int64_t q0 = task % v.column_blocks * v.columns, q1 = std::min(s.q, q0 + v.columns);
-        int64_t f = task / v.column_blocks * v.rows;
-        const int64_t end = std::min(s.n * s.p, f + v.rows);
-        while (f < end) {
-            const int64_t image = f / s.p, p0 = f % s.p, count = std::min(s.p - p0, end - f);
-            const float* start = place_windows(s, v, x, image, p0, count, q0, q1, copy);
-            for (int64_t i = 0; i < count; ++i)
-                run_line(problem, start + i * v.step_h * v.row_step, q1 - q0, line_sums,
-                         y + image * s.y_image + (p0 + i) * s.y_row + q0 * s.y_pixel);
-            f += count;
-        }
+        const int64_t end = std::min(lines, (task + 1) * block);
+        for_images(task * block, end, s.p, [&](int64_t image, int64_t p0, int64_t p1) {
+            const float* from = repeated(s, x, image, phase.rows.first_line(p0), phase.rows.last_line(p1),
+                                         buffers.data() + worker * buffer);
+            for (int64_t p = p0; p < p1; ++p)
+                run_line(phase, s.o, bias, act, p, from, y + (image * s.p + p) * phase.y_row, phase.y_pixel);
+        });
     });
 }
 
-void depthwise_weight_gradient(const DirectConv& s, const float* x, const float* dy, float* dw) {
-    const ConvWindows v = plan_windows(s, block_pixels(s), kBufferFloats, false);
-    const int64_t size = taps(s) * s.o, blocks = v.row_blocks * v.column_blocks;
-    const int64_t part = ceil_div(blocks, std::min(blocks, kMostParts)), tasks = ceil_div(blocks, part);
-    Scratch<int64_t> tap(taps(s));
-    fill_taps(s, v, tap.data());
-    Scratch<float> parts(tasks * size);
-    const int64_t workers = worker_count(tasks);
-    Scratch<float> buffers(workers * v.buffer);
+void depthwise_data_gradient(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed,
+                             const float* bias, Activation act, float* dx) {
+    const int64_t bands = ceil_div(s.h, s.stride_h), lines = s.n * bands;  // a band has a line of each phase
+    if (lines * s.w == 0) return;
+    const PackedWeights filters(
+        packed,
+        packing_key(Packing::depthwise_gradient, {s.groups, s.o, s.c, s.r, s.s, s.h, s.w, s.stride_h, s.stride_w,
+                                                  s.dilation_h, s.dilation_w, s.pad_top, s.pad_left}),
+        s.r * s.s * s.o, [&](float* to) { pack_gradient_filters(s, w, to); });
+    const std::vector<LinePhase> phases = gradient_phases(s, s.o, filters.data());
+    const int64_t fold = s.o / s.c, macs = ceil_div(s.r * s.s * s.w * s.o, s.stride_w);
+    const int64_t block = task_lines(lines, macs, kTaskMacs), tasks = ceil_div(lines, block),
+                  workers = worker_count(tasks);
+    const int64_t sums = fold > 1 ? ceil_div(ceil_div(s.w, s.stride_w) * s.o, 1024) * 1024 : 0;
+    Scratch<float> buffers(workers * sums);
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
-        DepthwiseWeights weights{};
-        weights.channels = s.o;
-        weights.taps = taps(s);
-        weights.tap = tap.data();
-        weights.x_line = v.step_h * v.row_step;
-        weights.x_pixel = v.step_w * v.pixel_step;
-        weights.dy_line = s.y_row;
-        weights.dy_pixel = s.y_pixel;
-        weights.dw = parts.data() + task * size;
-        for (int64_t block = task * part; block < std::min(blocks, (task + 1) * part); ++block) {
-            const int64_t q0 = block % v.column_blocks * v.columns, q1 = std::min(s.q, q0 + v.columns);
-            int64_t f = block / v.column_blocks * v.rows;
-            const int64_t end = std::min(s.n * s.p, f + v.rows);
-            while (f < end) {
-                const int64_t image = f / s.p, p0 = f % s.p, count = std::min(s.p - p0, end - f);
-                float* copy = buffers.data() + worker * v.buffer;
-                weights.x = place_windows(s, v, x, image, p0, count, q0, q1, copy);
-                weights.dy = dy + image * s.y_image + p0 * s.y_row + q0 * s.y_pixel;
-                weights.lines = count;
-                weights.pixels = q1 - q0;
-                kernels().depthwise.weights(weights);
-                weights.accumulate = true;
-                f += count;
+        float* line_sums = buffers.data() + worker * sums;
+        const int64_t end = std::min(lines, (task + 1) * block);
+        for_images(task * block, end, bands, [&](int64_t image, int64_t p0, int64_t p1) {
+            const float* from = dy + image * s.p * s.q * s.o;
+            for (int64_t p = p0; p < p1; ++p) {
+                for (const LinePhase& phase : phases) {
+                    if (p >= phase.rows.out) continue;
+                    float* to = dx + image * s.h * s.w * s.c + phase.y_offset + p * phase.y_row;
+                    if (fold == 1) {
+                        run_line(phase, s.o, bias, act, p, from, to, phase.y_pixel);
+                        continue;
+                    }
+                    run_line(phase, s.o, nullptr, Activation{}, p, from, line_sums, s.o);
+                    fold_line(phase.columns.pixels, s.c, fold, line_sums, bias, act, to, phase.y_pixel);
+                }
             }
-        }
+        });
+    });
+}
+
+void depthwise_weight_gradient(const Conv2dShape& s, const float* x, const float* dy, float* dw) {
+    const int64_t lines = s.n * s.p, taps = s.r * s.s, size = taps * s.o;
+    const int64_t block = std::max(task_lines(lines, taps * s.q * s.o, kTaskMacs), ceil_div(lines, kMostParts));
+    const int64_t tasks = ceil_div(lines, block), workers = worker_count(tasks), buffer = repeated_size(s, block);
+    const RowAxis rows = row_axis(s);
+    Scratch<float> parts(tasks * size), buffers(workers * buffer);
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
+        float* part = parts.data() + task * size;
+        std::fill_n(part, size, 0.0f);
+        DepthwiseWeights line{};
+        line.channels = s.o;
+        line.columns = columns_of(s);
+        line.x_row = s.dilation_h * s.w * s.o;
+        const int64_t end = std::min(lines, (task + 1) * block);
+        for_images(task * block, end, s.p, [&](int64_t image, int64_t p0, int64_t p1) {
+            const float* from =
+                repeated(s, x, image, rows.first_line(p0), rows.last_line(p1), buffers.data() + worker * buffer);
+            for (int64_t p = p0; p < p1; ++p) {
+                const TapRange inside = rows.inside(p);
+                line.rows = inside.end - inside.begin;
+                line.x = from + (rows.start(p) + inside.begin * s.dilation_h) * s.w * s.o;
+                line.dy = dy + (image * s.p + p) * s.q * s.o;
+                line.dw = part + inside.begin * s.s * s.o;
+                kernels().depthwise.weights(line);
+            }
+        });
     });
     parallel_ranges(size, kGrain, [&](int64_t begin, int64_t end) {
         kernels().gemm.sum_parts(tasks, end - begin, parts.data() + begin, size, parts.data() + begin);
     });
-    kernels().gemm.pack(taps(s), s.o, parts.data(), s.o, 1, dw, taps(s));
+    kernels().gemm.pack(taps, s.o, parts.data(), s.o, 1, dw, taps);
 }
 
 }  // namespace ck::cpu

@@ -163,35 +163,80 @@ struct WinogradKernels {
     void (*filter_gradient)(const WinogradFilterGradient& s);
 };
 
-// y[pixels,channels] = activation(bias + sum over taps of x[i*x_pixel + tap[t] + c] * w[t,c]).
+// How the outputs of one line meet the columns of a line of x: output q's tap t is column q*stride - pad + t*dilation.
+// Columns outside [0,width) are padding.
+struct LineColumns {
+    int64_t pixels, width;
+    int64_t taps, stride, dilation, pad;
+};
+
+// y[pixels,channels] = activation(bias + sum over `rows` lines of x and filter rows and over taps of x * w).
 struct DepthwiseLine {
-    int64_t channels, pixels, taps;
-    const int64_t* tap;  // [taps]
-    const float* x;
-    int64_t x_pixel;
-    const float* w;     // [taps,channels]
+    int64_t channels;
+    LineColumns columns;
+    int64_t rows;
+    const float* x;  // [width,channels]; lines x_row apart
+    int64_t x_row;
+    const float* w;     // [rows,taps,channels]
     const float* bias;  // [channels], may be null
     Activation act;
     float* y;
     int64_t y_pixel;
 };
 
-// dw[taps,channels] (+)= sum over `lines` x `pixels` of x[tap[t] + c] * dy[c].
+// dw[rows,taps,channels] += sum over pixels of x * dy, for the filter rows that meet `rows` lines of x.
 struct DepthwiseWeights {
-    int64_t channels, lines, pixels, taps;
-    const int64_t* tap;  // [taps]
-    const float* x;
-    int64_t x_line, x_pixel;
-    const float* dy;
-    int64_t dy_line, dy_pixel;
+    int64_t channels;
+    LineColumns columns;
+    int64_t rows;
+    const float* x;  // [width,channels]; lines x_row apart
+    int64_t x_row;
+    const float* dy;  // [pixels,channels]
     float* dw;
-    bool accumulate;
 };
 
 // cpu/isa/depthwise.h
 struct DepthwiseKernels {
     void (*line)(const DepthwiseLine& s);
     void (*weights)(const DepthwiseWeights& s);
+};
+
+// As DepthwiseLine, for groups of group_in input and group_out output channels: outputs [first,last), whole panels of
+// vector_width or up to the last channel. When panels hold several groups, both sizes are equal and divide the width.
+struct GroupedLine {
+    int64_t group_in, group_out;
+    int64_t first, last;
+    LineColumns columns;  // taps and stride of one of the supported kinds, dilation 1
+    int64_t rows;
+    const float* x;  // [width,x_pixel]; lines x_row apart
+    int64_t x_pixel, x_row;
+    const float* w;  // [panels][filter rows,taps,group_in][vector_width], panels w_panel apart
+    int64_t w_panel;
+    const float* bias;  // [channels], may be null
+    Activation act;
+    float* y;
+    int64_t y_pixel;
+};
+
+// dw += sum over pixels of x * dy, laid out as the filters of a GroupedLine.
+struct GroupedWeights {
+    int64_t group_in, group_out;
+    int64_t first, last;
+    LineColumns columns;
+    int64_t rows;
+    const float* x;
+    int64_t x_pixel, x_row;
+    const float* dy;  // [pixels,dy_pixel]
+    int64_t dy_pixel;
+    float* dw;
+    int64_t dw_panel;
+};
+
+// cpu/isa/grouped.h
+struct GroupedKernels {
+    bool (*supports)(int64_t taps, int64_t stride);  // along a line
+    void (*line)(const GroupedLine& s);
+    void (*weights)(const GroupedWeights& s);
 };
 
 // cpu/isa/pool2d.h. x, dx are one image [H,W,C]; argmax as in ops.def. stream: past the caches, where alignment allows.
@@ -290,6 +335,7 @@ struct CpuKernels {
     Conv2dKernels conv2d;
     WinogradKernels winograd4x3, winograd2x3, winograd2x5;  // outputs x taps
     DepthwiseKernels depthwise;
+    GroupedKernels grouped;
     Pool2dKernels pool2d;
     ResizeKernels resize;
     BatchNormKernels batch_norm;

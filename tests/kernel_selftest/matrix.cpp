@@ -28,6 +28,26 @@ void finish(Conv2dShape& s) {
     s.q = output_size(s.w, s.pad_left + s.pad_right, s.s, s.stride_w, s.dilation_w);
 }
 
+// Groups of `in` and `out` channels; lines of one tile, several and a part, and outputs that see padding alone.
+void add_groups(std::vector<Conv2dShape>& shapes, int64_t groups, int64_t in, int64_t out) {
+    for (int64_t taps : {1, 2, 3, 5})
+        for (int64_t stride : {1, 2, 3})
+            for (int64_t pad : {0, 1, 4}) {
+                Conv2dShape s = conv_shape(2, 5, 2 * taps + 9 * (pad % 2) + 1, groups * in, groups * out, 3, taps);
+                s.groups = groups;
+                s.stride_w = stride, s.stride_h = 1 + pad % 2;
+                s.pad_top = s.pad_left = pad, s.pad_bottom = 1, s.pad_right = pad + 1;
+                shapes.push_back(s);
+            }
+    Conv2dShape s = conv_shape(1, 9, 31, groups * in, groups * out, 3, 3);
+    s.groups = groups;
+    s.dilation_h = 2;
+    s.pad_top = s.pad_left = 1;
+    shapes.push_back(s);
+    s.dilation_w = 2, s.stride_w = 2;
+    shapes.push_back(s);
+}
+
 std::vector<Conv2dShape> conv_shapes() {
     std::vector<Conv2dShape> shapes;
     for (int64_t size : kSizes) {
@@ -50,6 +70,12 @@ std::vector<Conv2dShape> conv_shapes() {
     s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = 2;
     shapes.push_back(s);
     shapes.push_back(conv_shape(0, 5, 5, 3, 4, 3, 3));
+    add_groups(shapes, 19, 1, 1);
+    add_groups(shapes, 5, 1, 3);
+    add_groups(shapes, 3, 4, 4);  // a vector of 16 holds four groups, or a part of one
+    add_groups(shapes, 5, 8, 8);
+    add_groups(shapes, 2, 16, 32);
+    add_groups(shapes, 2, 5, 7);
     for (Conv2dShape& shape : shapes) finish(shape);
     return shapes;
 }

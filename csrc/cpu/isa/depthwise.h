@@ -1,101 +1,240 @@
 // Depthwise convolution, vectorised over channels: each channel meets its own filter, so nothing is shared between
-// columns and the sums of a few pixels (forward) or taps (weight gradient) fill the registers.
+// columns. Lines of the input are read in place; taps that would lie in the padding are left out.
+//
+// The common filters slide: a column of the input is loaded once and meets every output of the tile whose window holds
+// it, which takes 1 load for 3 multiplications where a load for each would bind. Others go tap by tap.
 #pragma once
 #include "cpu/isa/conv2d.h"
 #include "cpu/isa/vec.h"
 
 namespace {
 
-constexpr int kDepthwisePixels = 8;                        // 8 sums + 1 of w + 1 of x of 16 registers
-constexpr int kDepthwiseTaps = kRegisters == 32 ? 25 : 9;  // and one of dy, one of x
+constexpr int kDepthwisePixels = 8;  // sums of a tile; + 3 taps of a filter row + 1 of x = 12 of 16 registers
 
-CK_INLINE vf load_lanes(const float* p, int lanes) {
-    return lanes == kWidth ? load(p) : load_n(p, lanes);
+// An activation between two bounds (none, relu, relu6) costs nothing beside the sums; NaN passes.
+struct Bounds {
+    vf low, high;
+    explicit Bounds(Activation act) {
+        const bool none = act.kind != ActivationKind::relu && act.kind != ActivationKind::relu6;
+        low = set1(none ? -__builtin_inff() : 0);
+        high = set1(act.kind == ActivationKind::relu6 ? 6 : __builtin_inff());
+    }
+    CK_INLINE vf operator()(vf v) const {
+        v = greater(low, v);
+        return select(v > high, high, v);
+    }
+};
+
+// Columns [first,last) of those a tile of outputs looks at exist.
+struct TileColumns {
+    int64_t first, last;
+};
+
+// One vector of channels of `pixels` outputs. x points to the tile's first column.
+template <int pixels, int taps, int stride, class Lanes>
+CK_INLINE void depthwise_slide(const DepthwiseLine& s, Lanes lanes, const float* x, TileColumns exist,
+                               const Bounds& bounds, float* y, int64_t c) {
+    constexpr int columns = (pixels - 1) * stride + taps;
+    vf sum[pixels];
+    const vf start = s.bias ? lanes.load(s.bias + c) : vf{};
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; ++i) sum[i] = start;
+    const float* w = s.w + c;
+    x += c;
+    for (int64_t r = 0; r < s.rows; ++r, x += s.x_row, w += s.columns.taps * s.channels) {
+        vf tap[taps];
+#pragma GCC unroll 3
+        for (int t = 0; t < taps; ++t) tap[t] = lanes.load(w + t * s.channels);
+#pragma GCC unroll 17
+        for (int j = 0; j < columns; ++j) {
+            if (j < taps - 1 && j < exist.first) continue;  // a window that touches the image lacks taps - 1 at most
+            if (j > columns - taps && j >= exist.last) continue;
+            const vf v = lanes.load(x + j * s.channels);
+#pragma GCC unroll 3
+            for (int t = 0; t < taps; ++t)
+                if (j >= t && (j - t) % stride == 0 && (j - t) / stride < pixels)
+                    sum[(j - t) / stride] = fma(v, tap[t], sum[(j - t) / stride]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; ++i) lanes.store(y + i * s.y_pixel + c, bounds(sum[i]));
 }
-CK_INLINE void store_lanes(float* p, vf v, int lanes) {
-    if (lanes == kWidth) {
-        store(p, v);
-    } else {
-        store_n(p, v, lanes);
+
+// The same for any filter; all the taps [taps.begin,taps.end) of every output exist.
+template <int pixels, class Lanes>
+CK_INLINE void depthwise_taps(const DepthwiseLine& s, Lanes lanes, const float* x, TapRange taps, const Bounds& bounds,
+                              float* y, int64_t c) {
+    const int64_t column = s.columns.dilation * s.channels, step = s.columns.stride * s.channels;
+    vf sum[pixels];
+    const vf start = s.bias ? lanes.load(s.bias + c) : vf{};
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; ++i) sum[i] = start;
+    for (int64_t r = 0; r < s.rows; ++r) {
+        for (int64_t t = taps.begin; t < taps.end; ++t) {
+            const vf w = lanes.load(s.w + r * s.columns.taps * s.channels + t * s.channels + c);
+            const float* from = x + r * s.x_row + t * column + c;
+#pragma GCC unroll 8
+            for (int i = 0; i < pixels; ++i) sum[i] = fma(lanes.load(from + i * step), w, sum[i]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; ++i) lanes.store(y + i * s.y_pixel + c, bounds(sum[i]));
+}
+
+// A tile of outputs from q on; taps = 0: any filter, of which this range exists.
+template <int pixels, int taps, int stride>
+void depthwise_tile(const DepthwiseLine& s, int64_t q, TapRange range) {
+    const int64_t first = q * s.columns.stride - s.columns.pad;
+    const float* x = s.x + first * s.channels;
+    float* y = s.y + q * s.y_pixel;
+    const Bounds bounds(s.act);
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        if constexpr (taps > 0)
+            depthwise_slide<pixels, taps, stride>(s, lanes, x, {-first, s.columns.width - first}, bounds, y, c);
+        else
+            depthwise_taps<pixels>(s, lanes, x, range, bounds, y, c);
+    });
+}
+
+using DepthwiseTileFunction = void (*)(const DepthwiseLine&, int64_t, TapRange);
+
+template <int taps, int stride, class Pixels>
+struct DepthwiseTileTable;
+template <int taps, int stride, int... i>
+struct DepthwiseTileTable<taps, stride, std::integer_sequence<int, i...>> {
+    static constexpr DepthwiseTileFunction functions[] = {depthwise_tile<i + 1, taps, stride>...};
+};
+
+// Outputs [begin,end) in tiles of equal width, so that none is left alone with the latency of its sum.
+template <int taps, int stride>
+CK_INLINE void depthwise_tiles(const DepthwiseLine& s, int64_t begin, int64_t end, TapRange range) {
+    constexpr const DepthwiseTileFunction* functions =
+        DepthwiseTileTable<taps, stride, std::make_integer_sequence<int, kDepthwisePixels>>::functions;
+    if (begin >= end) return;
+    const int64_t width = ceil_div(end - begin, ceil_div(end - begin, kDepthwisePixels));
+    for (int64_t q = begin; q < end; q += width) {
+        const int64_t count = end - q < width ? end - q : width;
+        functions[count - 1](s, q, range);
     }
 }
 
-template <int pixels>
-CK_INLINE void depthwise_vector(const DepthwiseLine& s, const float* x, float* y, int64_t c, int lanes) {
-    const bool relu = s.act.kind == ActivationKind::relu;
-    vf acc[pixels];
-    const vf start = s.bias ? load_lanes(s.bias + c, lanes) : vf{};
-#pragma GCC unroll 8
-    for (int i = 0; i < pixels; ++i) acc[i] = start;
-    for (int64_t t = 0; t < s.taps; ++t) {
-        const vf w = load_lanes(s.w + t * s.channels + c, lanes);
-        const float* from = x + s.tap[t] + c;
-#pragma GCC unroll 8
-        for (int i = 0; i < pixels; ++i) acc[i] = fma(load_lanes(from + i * s.x_pixel, lanes), w, acc[i]);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < pixels; ++i) store_lanes(y + i * s.y_pixel + c, relu ? max0(acc[i]) : acc[i], lanes);
-}
-
-template <int pixels>
-void depthwise_pixels(const DepthwiseLine& s, const float* x, float* y) {
-    int64_t c = 0;
-    for (; c + kWidth <= s.channels; c += kWidth) depthwise_vector<pixels>(s, x, y, c, kWidth);
-    if (c < s.channels) depthwise_vector<pixels>(s, x, y, c, static_cast<int>(s.channels - c));
-    if (s.act.kind == ActivationKind::none || s.act.kind == ActivationKind::relu) return;
-    for (int i = 0; i < pixels; ++i) activate_row(s.act, s.channels, y + i * s.y_pixel);
+// Outputs [begin,end) whose windows lie inside the image when `whole`, else touch it.
+struct Outputs {
+    int64_t begin, end;
+};
+CK_INLINE Outputs outputs_inside(const LineColumns& s, bool whole) {
+    const int64_t reach = (s.taps - 1) * s.dilation, lack = whole ? 0 : reach;
+    const int64_t least = s.pad - lack, most = s.width - 1 + s.pad - reach + lack;  // q * stride lies between
+    const int64_t begin = least > 0 ? ceil_div(least, s.stride) : 0;
+    const int64_t end = most < 0 ? 0 : most / s.stride + 1;
+    return {begin < s.pixels ? begin : s.pixels, end < s.pixels ? end : s.pixels};
 }
 
 void depthwise_line(const DepthwiseLine& s) {
-    int64_t i = 0;
-    for (; i + kDepthwisePixels <= s.pixels; i += kDepthwisePixels)
-        depthwise_pixels<kDepthwisePixels>(s, s.x + i * s.x_pixel, s.y + i * s.y_pixel);
-    for (; i < s.pixels; ++i) depthwise_pixels<1>(s, s.x + i * s.x_pixel, s.y + i * s.y_pixel);
+    const bool slides = s.columns.dilation == 1 && ((s.columns.taps == 3 && s.columns.stride <= 2) ||
+                                                    (s.columns.taps == 2 && s.columns.stride == 1));
+    Outputs middle = outputs_inside(s.columns, !slides);
+    if (middle.end < middle.begin) middle.end = middle.begin;
+    const auto single = [&](int64_t q) {
+        depthwise_tile<1, 0, 0>(
+            s, q,
+            taps_inside(q * s.columns.stride - s.columns.pad, s.columns.taps, s.columns.dilation, s.columns.width));
+    };
+    for (int64_t q = 0; q < middle.begin; ++q) single(q);
+    if (!slides)
+        depthwise_tiles<0, 0>(s, middle.begin, middle.end, {0, s.columns.taps});
+    else if (s.columns.taps == 2)
+        depthwise_tiles<2, 1>(s, middle.begin, middle.end, {});
+    else if (s.columns.stride == 1)
+        depthwise_tiles<3, 1>(s, middle.begin, middle.end, {});
+    else
+        depthwise_tiles<3, 2>(s, middle.begin, middle.end, {});
+    for (int64_t q = middle.end; q < s.columns.pixels; ++q) single(q);
+    if (s.act.kind == ActivationKind::none || s.act.kind == ActivationKind::relu || s.act.kind == ActivationKind::relu6)
+        return;
+    for (int64_t q = 0; q < s.columns.pixels; ++q) activate_row(s.act, s.channels, s.y + q * s.y_pixel);
 }
 
-template <int taps>
-CK_INLINE void depthwise_weight_vector(const DepthwiseWeights& s, const int64_t* tap, float* dw, int64_t c, int lanes) {
-    vf acc[taps] = {};
-    for (int64_t line = 0; line < s.lines; ++line) {
-        const float* x = s.x + line * s.x_line + c;
-        const float* dy = s.dy + line * s.dy_line + c;
-        for (int64_t q = 0; q < s.pixels; ++q, x += s.x_pixel, dy += s.dy_pixel) {
-            const vf g = load_lanes(dy, lanes);
-#pragma GCC unroll 25
-            for (int t = 0; t < taps; ++t) acc[t] = fma(load_lanes(x + tap[t], lanes), g, acc[t]);
+// Weight gradient. Sums of a tile of outputs start at zero and are added to dw once: short chains of roundings.
+
+// Outputs of a sliding tile of a weight gradient, whose dy stay in registers (with 16 of them, partly as operands in
+// the first-level cache). The maps of networks for 224 x 224 images are multiples of 7 wide.
+constexpr int kWeightPixels = 7;
+
+template <int pixels, int stride, class Lanes>
+CK_INLINE void depthwise_weight_slide(const DepthwiseWeights& s, Lanes lanes, int64_t q, int64_t c, vf (&sum)[3][3]) {
+    constexpr int taps = 3, columns = (pixels - 1) * stride + taps;
+    const int64_t first = q * s.columns.stride - s.columns.pad;
+    const float* x = s.x + first * s.channels + c;
+    vf dy[pixels];
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; ++i) dy[i] = lanes.load(s.dy + (q + i) * s.channels + c);
+#pragma GCC unroll 17
+    for (int j = 0; j < columns; ++j) {
+        if (j < taps - 1 && j < -first) continue;
+        if (j > columns - taps && j >= s.columns.width - first) continue;
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; ++r) {
+            if (r >= s.rows) break;
+            const vf v = lanes.load(x + r * s.x_row + j * s.channels);
+#pragma GCC unroll 3
+            for (int t = 0; t < taps; ++t)
+                if (j >= t && (j - t) % stride == 0 && (j - t) / stride < pixels)
+                    sum[r][t] = fma(v, dy[(j - t) / stride], sum[r][t]);
         }
     }
-#pragma GCC unroll 25
-    for (int t = 0; t < taps; ++t) {
-        float* to = dw + t * s.channels + c;
-        store_lanes(to, s.accumulate ? load_lanes(to, lanes) + acc[t] : acc[t], lanes);
+}
+
+template <int stride>
+void depthwise_weights_slide(const DepthwiseWeights& s, Outputs middle) {
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        vf sum[3][3] = {};
+        int64_t q = middle.begin;
+        for (; q + kWeightPixels <= middle.end; q += kWeightPixels)
+            depthwise_weight_slide<kWeightPixels, stride>(s, lanes, q, c, sum);
+        for (; q < middle.end; ++q) depthwise_weight_slide<1, stride>(s, lanes, q, c, sum);
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; ++r) {
+            if (r >= s.rows) break;
+#pragma GCC unroll 3
+            for (int t = 0; t < 3; ++t) {
+                float* to = s.dw + r * s.columns.taps * s.channels + t * s.channels + c;
+                lanes.store(to, lanes.load(to) + sum[r][t]);
+            }
+        }
+    });
+}
+
+// Any filter: tap by tap, over the outputs that have it; two sums hide the latency of each other.
+void depthwise_weights_taps(const DepthwiseWeights& s) {
+    const int64_t step = s.columns.stride * s.channels;
+    for (int64_t r = 0; r < s.rows; ++r) {
+        for (int64_t t = 0; t < s.columns.taps; ++t) {
+            const int64_t first = t * s.columns.dilation - s.columns.pad;  // column of output 0
+            const TapRange range = taps_inside(first, s.columns.pixels, s.columns.stride, s.columns.width);
+            const float* x = s.x + r * s.x_row + first * s.channels;
+            float* dw = s.dw + r * s.columns.taps * s.channels + t * s.channels;
+            for_vectors(s.channels, [&](int64_t c, auto lanes) {
+                vf sum[4] = {};
+                int64_t q = range.begin;
+                for (; q + 4 <= range.end; q += 4)
+#pragma GCC unroll 4
+                    for (int i = 0; i < 4; ++i)
+                        sum[i] = fma(lanes.load(x + (q + i) * step + c), lanes.load(s.dy + (q + i) * s.channels + c),
+                                     sum[i]);
+                for (; q < range.end; ++q)
+                    sum[0] = fma(lanes.load(x + q * step + c), lanes.load(s.dy + q * s.channels + c), sum[0]);
+                lanes.store(dw + c, lanes.load(dw + c) + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
+            });
+        }
     }
 }
-
-template <int taps>
-void depthwise_weight_taps(const DepthwiseWeights& s, const int64_t* tap, float* dw) {
-    int64_t c = 0;
-    for (; c + kWidth <= s.channels; c += kWidth) depthwise_weight_vector<taps>(s, tap, dw, c, kWidth);
-    if (c < s.channels) depthwise_weight_vector<taps>(s, tap, dw, c, static_cast<int>(s.channels - c));
-}
-
-using DepthwiseTapsFunction = void (*)(const DepthwiseWeights&, const int64_t*, float*);
-
-template <class Taps>
-struct DepthwiseTapsTable;
-template <int... i>
-struct DepthwiseTapsTable<std::integer_sequence<int, i...>> {
-    static constexpr DepthwiseTapsFunction functions[] = {depthwise_weight_taps<i + 1>...};
-};
 
 void depthwise_weights(const DepthwiseWeights& s) {
-    constexpr const DepthwiseTapsFunction* functions =
-        DepthwiseTapsTable<std::make_integer_sequence<int, kDepthwiseTaps>>::functions;
-    const int64_t groups = ceil_div(s.taps, kDepthwiseTaps), taps = ceil_div(s.taps, groups);
-    for (int64_t t = 0; t < s.taps; t += taps) {
-        const int64_t count = s.taps - t < taps ? s.taps - t : taps;
-        functions[count - 1](s, s.tap + t, s.dw + t * s.channels);
-    }
+    if (s.columns.taps != 3 || s.rows > 3 || s.columns.dilation != 1 || s.columns.stride > 2)
+        return depthwise_weights_taps(s);
+    const Outputs middle = outputs_inside(s.columns, false);  // the others meet no input
+    s.columns.stride == 1 ? depthwise_weights_slide<1>(s, middle) : depthwise_weights_slide<2>(s, middle);
 }
 
 constexpr DepthwiseKernels kDepthwiseKernels = {depthwise_line, depthwise_weights};

@@ -14,6 +14,7 @@ using namespace ck::cpu;
 #include "cpu/isa/depthwise.h"
 #include "cpu/isa/dropout.h"
 #include "cpu/isa/gemm.h"
+#include "cpu/isa/grouped.h"
 #include "cpu/isa/loss.h"
 #include "cpu/isa/optimizer.h"
 #include "cpu/isa/pointwise.h"
@@ -30,9 +31,10 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA),   kWidth,          kPointwiseKernels, kGemmKernels,   kConv2dKernels,  kWinograd<4, 3>,
-        kWinograd<2, 3>,   kWinograd<2, 5>, kDepthwiseKernels, kPool2dKernels, kResizeKernels,  kBatchNormKernels,
-        kOptimizerKernels, kReduceKernels,  kSoftmaxKernels,   kLossKernels,   kDropoutKernels,
+        CK_TEXT(CK_ISA), kWidth,          kPointwiseKernels, kGemmKernels,      kConv2dKernels,
+        kWinograd<4, 3>, kWinograd<2, 3>, kWinograd<2, 5>,   kDepthwiseKernels, kGroupedKernels,
+        kPool2dKernels,  kResizeKernels,  kBatchNormKernels, kOptimizerKernels, kReduceKernels,
+        kSoftmaxKernels, kLossKernels,    kDropoutKernels,
     };
     return table;
 }

@@ -22,6 +22,10 @@ CK_INLINE vf greater(vf a, vf b) {
 CK_INLINE bool any_nan(vf v) {
     return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q)) != 0;
 }
+// Lane i of the result is lane lane[i] of v.
+CK_INLINE vf permute(vf v, vi lane) {
+    return (vf)_mm256_permutevar8x32_ps((__m256)v, (__m256i)lane);
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)_mm256_sqrt_ps((__m256)v);
 }

@@ -22,6 +22,10 @@ CK_INLINE vf greater(vf a, vf b) {
 CK_INLINE bool any_nan(vf v) {
     return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
 }
+// Lane i of the result is lane lane[i] of v.
+CK_INLINE vf permute(vf v, vi lane) {
+    return (vf)_mm512_permutexvar_ps((__m512i)lane, (__m512)v);
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)_mm512_sqrt_ps((__m512)v);
 }

@@ -22,6 +22,12 @@ CK_INLINE vf greater(vf a, vf b) {
 CK_INLINE bool any_nan(vf v) {
     return _mm_movemask_ps(_mm_cmpunord_ps((__m128)v, (__m128)v)) != 0;
 }
+// Lane i of the result is lane lane[i] of v.
+CK_INLINE vf permute(vf v, vi lane) {
+    vf result;
+    for (int i = 0; i < kWidth; ++i) result[i] = v[lane[i]];
+    return result;
+}
 CK_INLINE vf sqrt(vf v) {
     return (vf)_mm_sqrt_ps((__m128)v);
 }
