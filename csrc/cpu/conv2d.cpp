@@ -39,9 +39,9 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
     const ConvAlgorithm algorithm = choose_conv(ConvPass::forward, s);
     switch (algorithm) {
         case ConvAlgorithm::depthwise:
-            return depthwise_conv(s, x, w, bias, act, y);
+            return depthwise_conv(s, x, w, packed, bias, act, y);
         case ConvAlgorithm::grouped:
-            return grouped_conv(s, x, w, bias, act, y);
+            return grouped_conv(s, x, w, packed, bias, act, y);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
             return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias,

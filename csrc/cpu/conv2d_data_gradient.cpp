@@ -39,7 +39,6 @@ DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const Phas
     d.y_image = s.h * s.w * s.c;
     d.y_row = s.stride_h * s.w * s.c;
     d.y_pixel = s.stride_w * s.c;
-    d.repeat = 1;
     return d;
 }
 
@@ -88,9 +87,9 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
     const ConvAlgorithm algorithm = choose_conv(ConvPass::data, s);
     switch (algorithm) {
         case ConvAlgorithm::depthwise:
-            return depthwise_data_gradient(s, dy, w, bias, act, dx);
+            return depthwise_data_gradient(s, dy, w, packed, bias, act, dx);
         case ConvAlgorithm::grouped:
-            return grouped_data_gradient(s, dy, w, bias, act, dx);
+            return grouped_data_gradient(s, dy, w, packed, bias, act, dx);
         case ConvAlgorithm::scatter:
             return scatter_data_gradient(s, dy, w, bias, act, dx);
         case ConvAlgorithm::winograd4:

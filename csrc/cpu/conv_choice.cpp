@@ -57,7 +57,7 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
         case ConvAlgorithm::depthwise:
             return is_depthwise(s);
         case ConvAlgorithm::grouped:
-            return is_grouped(s);
+            return grouped_applies(s);
         case ConvAlgorithm::scatter:
             return pass == ConvPass::data && scatter_applies(s);
     }
@@ -66,7 +66,7 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
 
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
     if (is_depthwise(s)) return ConvAlgorithm::depthwise;
-    if (is_grouped(s)) return ConvAlgorithm::grouped;
+    if (grouped_applies(s)) return ConvAlgorithm::grouped;  // a register tile is wider than such a group
     // Of so few input channels the direct data gradient would fill half of its vectors at most.
     if (pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width)
         return ConvAlgorithm::scatter;

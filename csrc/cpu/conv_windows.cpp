@@ -47,16 +47,12 @@ void copy_row(const DirectConv& s, int64_t pixel_step, const float* x, int64_t h
     if (first == last) return;
     const float* src = x + (h * s.w + w0 + first * w_step) * s.pixel;
     dst += first * pixel_step;
-    if (w_step == 1 && pixel_step == s.pixel && s.repeat == 1) {
+    if (w_step == 1 && pixel_step == s.pixel) {
         std::memcpy(dst, src, bytes((last - first) * s.pixel));
         return;
     }
     for (int64_t i = first; i < last; ++i, src += w_step * s.pixel, dst += pixel_step) {
-        if (s.repeat == 1) {
-            std::memcpy(dst, src, bytes(s.c));
-        } else {
-            for (int64_t c = 0; c < s.c; ++c) std::fill_n(dst + c * s.repeat, s.repeat, src[c]);
-        }
+        std::memcpy(dst, src, bytes(s.c));
     }
 }
 
@@ -84,7 +80,6 @@ DirectConv as_direct(const Conv2dShape& s) {
     d.y_image = s.p * s.q * s.o;
     d.y_row = s.q * s.o;
     d.y_pixel = s.o;
-    d.repeat = 1;
     return d;
 }
 
@@ -107,10 +102,10 @@ DirectConv as_rotated(const Conv2dShape& s) {
 
 ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread) {
     ConvWindows v{};
-    v.in_place = s.k() == 0 || (s.repeat == 1 && inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
+    v.in_place = s.k() == 0 || (inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
     v.step_h = s.r == 1 && !v.in_place ? 1 : s.stride_h;
     v.step_w = s.s == 1 && !v.in_place ? 1 : s.stride_w;
-    v.pixel_step = v.in_place ? s.pixel : s.c * s.repeat + (spread && aliases(s.c * v.step_w) ? 16 : 0);
+    v.pixel_step = v.in_place ? s.pixel : s.c + (spread && aliases(s.c * v.step_w) ? 16 : 0);
     const auto copied = [&](int64_t rows) {
         return v.in_place ? 0 : most_input_rows(s, rows) * input_columns(s, v.columns) * v.pixel_step;
     };

@@ -17,7 +17,6 @@ struct DirectConv {
     int64_t stride_h, stride_w, dilation_h, dilation_w;
     int64_t pad_top, pad_left;
     int64_t y_image, y_row, y_pixel;  // strides of y
-    int64_t repeat;                   // copies of each channel in a window: 1, or a depthwise multiplier
 
     int64_t k() const { return r * s * c; }
 };

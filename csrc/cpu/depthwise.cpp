@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "cpu/dispatch.h"
 #include "cpu/line_conv.h"
+#include "cpu/packing.h"
 #include "cpu/reference/scalar.h"
 
 namespace ck::cpu {
@@ -59,16 +60,14 @@ void transpose_filters(const Conv2dShape& s, const float* w, float* filters) {
     kernels().gemm.pack(s.o, s.r * s.s, w, s.r * s.s, 1, filters, s.o);
 }
 
-// The phases of the data gradient with their filters, [taps,O] each.
-std::vector<LinePhase> packed_gradient_phases(const Conv2dShape& s, const float* w, float* filters) {
+// The filters of the phases of the data gradient, [taps,O] each.
+void pack_gradient_filters(const Conv2dShape& s, const float* w, float* filters) {
     Scratch<float> plain(s.r * s.s * s.o);
     transpose_filters(s, w, plain.data());
-    std::vector<LinePhase> phases = gradient_phases(s, s.o, filters);
-    for (const LinePhase& phase : phases)
+    for (const LinePhase& phase : gradient_phases(s, s.o, filters))
         phase.for_taps(s, [&](int64_t tap, int64_t from) {
             std::copy_n(plain.data() + from * s.o, s.o, filters + (phase.filters - filters) + tap * s.o);
         });
-    return phases;
 }
 
 // One line of outputs from its sums over the channels that one input channel feeds.
@@ -89,11 +88,12 @@ bool is_depthwise(const Conv2dShape& s) {
     return s.groups > 1 && s.c == s.groups && s.o / s.c < kernels().vector_width;
 }
 
-void depthwise_conv(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+void depthwise_conv(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+                    Activation act, float* y) {
     const int64_t lines = s.n * s.p;
     if (lines * s.q == 0) return;
-    Scratch<float> filters(s.r * s.s * s.o);
-    transpose_filters(s, w, filters.data());
+    const PackedWeights filters(packed, packing_key(Packing::depthwise, {s.o, s.r, s.s}), s.r * s.s * s.o,
+                                [&](float* to) { transpose_filters(s, w, to); });
     const LinePhase phase = forward_phase(s, filters.data());
     const int64_t block = task_lines(lines, s.r * s.s * s.q * s.o, kTaskMacs), tasks = ceil_div(lines, block);
     const int64_t workers = worker_count(tasks), buffer = repeated_size(s, block);
@@ -109,12 +109,16 @@ void depthwise_conv(const Conv2dShape& s, const float* x, const float* w, const 
     });
 }
 
-void depthwise_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
-                             float* dx) {
+void depthwise_data_gradient(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed,
+                             const float* bias, Activation act, float* dx) {
     const int64_t bands = ceil_div(s.h, s.stride_h), lines = s.n * bands;  // a band has a line of each phase
     if (lines * s.w == 0) return;
-    Scratch<float> filters(s.r * s.s * s.o);
-    const std::vector<LinePhase> phases = packed_gradient_phases(s, w, filters.data());
+    const PackedWeights filters(
+        packed,
+        packing_key(Packing::depthwise_gradient, {s.groups, s.o, s.c, s.r, s.s, s.h, s.w, s.stride_h, s.stride_w,
+                                                  s.dilation_h, s.dilation_w, s.pad_top, s.pad_left}),
+        s.r * s.s * s.o, [&](float* to) { pack_gradient_filters(s, w, to); });
+    const std::vector<LinePhase> phases = gradient_phases(s, s.o, filters.data());
     const int64_t fold = s.o / s.c, macs = ceil_div(s.r * s.s * s.w * s.o, s.stride_w);
     const int64_t block = task_lines(lines, macs, kTaskMacs), tasks = ceil_div(lines, block),
                   workers = worker_count(tasks);

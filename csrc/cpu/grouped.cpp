@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "cpu/dispatch.h"
 #include "cpu/line_conv.h"
+#include "cpu/packing.h"
 
 namespace ck::cpu {
 namespace {
@@ -81,6 +82,15 @@ void run_phases(const std::vector<LinePhase>& phases, const Panels& panels, int6
     });
 }
 
+void pack_filters(const Conv2dShape& s, const Panels& panels, const float* w, float* packed) {
+    const int64_t k = s.r * s.s * panels.in;
+    parallel_for(panels.count, [&](int64_t panel) {
+        const int64_t o = panel * panels.width;
+        kernels().gemm.pack(std::min(panels.width, s.o - o), k, w + o * k, k, 1, packed + panel * panels.size,
+                            panels.width);
+    });
+}
+
 // Lane i of (panel, tap, o) is w[o of the lane's group, r, s, channel of the lane]: runs of channels, contiguous in w.
 void pack_gradient_filters(const Conv2dShape& s, const LinePhase& phase, const Panels& panels, const float* w,
                            float* packed) {
@@ -101,7 +111,7 @@ void pack_gradient_filters(const Conv2dShape& s, const LinePhase& phase, const P
 
 }  // namespace
 
-bool is_grouped(const Conv2dShape& s) {
+bool grouped_applies(const Conv2dShape& s) {
     const int64_t in = s.c / s.groups, out = s.o / s.groups, width = kernels().vector_width;
     const auto fills = [&](int64_t channels) { return channels % width == 0; };
     const bool shares = in == out && in >= 4 && width % in == 0;  // whole groups side by side
@@ -110,28 +120,31 @@ bool is_grouped(const Conv2dShape& s) {
            s.dilation_w == 1 && s.stride_w <= 2 && supports(s.s, s.stride_w);
 }
 
-void grouped_conv(const Conv2dShape& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+void grouped_conv(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+                  Activation act, float* y) {
     if (s.n * s.p * s.q == 0) return;
     const int64_t k = s.r * s.s * (s.c / s.groups);
     const Panels panels(s.c / s.groups, s.o / s.groups, s.o, s.r * s.s);
-    Scratch<float> filters(panels.count * panels.size);
-    parallel_for(panels.count, [&](int64_t panel) {
-        const int64_t o = panel * panels.width;
-        kernels().gemm.pack(std::min(panels.width, s.o - o), k, w + o * k, k, 1, filters.data() + panel * panels.size,
-                            panels.width);
-    });
+    const PackedWeights filters(packed, packing_key(Packing::grouped, {s.groups, s.o, s.c, s.r, s.s}),
+                                panels.count * panels.size, [&](float* to) { pack_filters(s, panels, w, to); });
     run_phases({forward_phase(s, filters.data())}, panels, s.n, s.p, s.q * s.o * k, s.c, x, bias, act, y,
                s.p * s.q * s.o);
 }
 
-void grouped_data_gradient(const Conv2dShape& s, const float* dy, const float* w, const float* bias, Activation act,
-                           float* dx) {
+void grouped_data_gradient(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed,
+                           const float* bias, Activation act, float* dx) {
     if (s.n * s.h * s.w == 0) return;
     const Panels panels(s.o / s.groups, s.c / s.groups, s.c, s.r * s.s);
-    Scratch<float> filters(panels.count * panels.size);
-    const std::vector<LinePhase> phases = gradient_phases(s, panels.count * panels.in * panels.width, filters.data());
-    for (const LinePhase& phase : phases)
-        pack_gradient_filters(s, phase, panels, w, filters.data() + (phase.filters - filters.data()));
+    const int64_t tap_size = panels.count * panels.in * panels.width;
+    const PackedWeights filters(
+        packed,
+        packing_key(Packing::grouped_gradient, {s.groups, s.o, s.c, s.r, s.s, s.h, s.w, s.stride_h, s.stride_w,
+                                                s.dilation_h, s.dilation_w, s.pad_top, s.pad_left}),
+        panels.count * panels.size, [&](float* to) {
+            for (const LinePhase& phase : gradient_phases(s, tap_size, to))
+                pack_gradient_filters(s, phase, panels, w, to + (phase.filters - to));
+        });
+    const std::vector<LinePhase> phases = gradient_phases(s, tap_size, filters.data());
     const int64_t macs = ceil_div(s.w * s.c * s.r * s.s * panels.in, s.stride_w);
     run_phases(phases, panels, s.n, ceil_div(s.h, s.stride_h), macs, s.o, dy, bias, act, dx, s.h * s.w * s.c);
 }

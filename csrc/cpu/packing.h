@@ -5,7 +5,16 @@
 
 namespace ck::cpu {
 
-enum class Packing : int64_t { direct_conv, direct_conv_gradient, gemm_b, winograd };
+enum class Packing : int64_t {
+    direct_conv,
+    direct_conv_gradient,
+    gemm_b,
+    winograd,
+    depthwise,
+    depthwise_gradient,
+    grouped,
+    grouped_gradient
+};
 
 // `layout`: every number that the packed form depends on, besides the weights and the active vector unit.
 inline uint64_t packing_key(Packing kind, std::initializer_list<int64_t> layout) {
