@@ -105,9 +105,19 @@ DirectConv as_rotated(const Conv2dShape& s) {
     return d;
 }
 
-ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread) {
+DirectConv merge_pixels(DirectConv s) {
+    const bool whole = s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+                       s.pad_left == 0 && s.p == s.h && s.q == s.w;
+    if (!whole || s.y_row != s.q * s.y_pixel || s.y_image != s.p * s.y_row) return s;
+    s.w = s.q = s.n * s.p * s.q;
+    s.n = s.h = s.p = 1;
+    s.y_row = s.y_image = s.q * s.y_pixel;
+    return s;
+}
+
+ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread, bool in_place) {
     ConvWindows v{};
-    v.in_place = s.k() == 0 || (s.repeat == 1 && inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
+    v.in_place = s.k() == 0 || (in_place && s.repeat == 1 && inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
     v.step_h = s.r == 1 && !v.in_place ? 1 : s.stride_h;
     v.step_w = s.s == 1 && !v.in_place ? 1 : s.stride_w;
     v.pixel_step = v.in_place ? s.pixel : s.c * s.repeat + (spread && aliases(s.c * v.step_w) ? 16 : 0);

@@ -71,15 +71,15 @@ struct ConvPanel {
     int columns;       // 1 to panel_columns
 };
 
-// dw[i][0,columns) (+)= sum over `lines` x `pixels` of x[tap[i]] * dy[0,columns), for `rows` rows.
+// dw[i][0,columns) (+)= sum over `images` x `lines` x `pixels` of x[tap[i]] * dy[0,columns), for `rows` rows.
 struct WeightPanel {
     int64_t rows;
     const int64_t* tap;  // [rows]
-    int64_t lines, pixels;
+    int64_t images, lines, pixels;
     const float* x;
-    int64_t x_line, x_pixel;
+    int64_t x_image, x_line, x_pixel;
     const float* dy;
-    int64_t dy_line, dy_pixel;
+    int64_t dy_image, dy_line, dy_pixel;
     float* dw;
     int64_t dw_row;
     int columns;  // whole vectors, at most panel_columns
