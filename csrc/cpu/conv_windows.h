@@ -44,7 +44,7 @@ struct ConvWindows {
     }
 };
 
-// Blocks of about `pixels` outputs whose copy takes about `most_floats` at most. `spread`: no two neighbouring windows
+// Blocks of about `pixels` outputs that read about `most_floats` at most. `spread`: no two neighbouring windows
 // a multiple of 2 KiB apart, where they would share a set of the first-level cache. Copies unless `in_place`.
 ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread, bool in_place = true);
 
