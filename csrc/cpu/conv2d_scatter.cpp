@@ -55,6 +55,7 @@ void add_dy_row(const Conv2dShape& s, const Plan& plan, const float* dy, const f
     panel.tap = &tap;
     panel.taps = 1;
     panel.length = s.o;
+    panel.finish = true;
     WindowScatter scatter{};
     scatter.lines = r1 - r0;
     scatter.runs = s.dilation_w == 1 ? 1 : s.s;

@@ -14,112 +14,219 @@
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kBlockPixels = 512;         // of dy 128 KiB a panel of 64
+constexpr int64_t kBlockPixels = 256;         // a panel of dy takes 16 KiB (16 columns) to 64 KiB (64)
 constexpr int64_t kBufferFloats = 96 * 1024;  // 384 KiB of input rows beside it in a 1 MiB L2
-constexpr int64_t kTaskMacs = 1'000'000;      // about 20 us
-constexpr int64_t kTasks = 64;                // enough for 16 threads
+constexpr int64_t kTaskMacs = 2'000'000;      // about 40 us
+constexpr int64_t kTasks = 32;                // more would copy more: tasks share rows of x and columns of dy
 constexpr int64_t kPartPixels = 512;          // a partial sum is written and read once: 1/256 of its additions
 constexpr int64_t kPartFloats = 1024 * 1024;  // 4 MiB of partial sums
 constexpr int64_t kParts = 32;
 constexpr int64_t kGrain = 16 * 1024;  // floats of the final sums a task adds up
+constexpr int64_t kUnitChannels = 70;  // 10 register tiles of 7 rows
+constexpr int64_t kPanelGroup = 256;   // columns of dy copied at a time, 256 KiB; 64 when a filter has several taps
+constexpr int64_t kGemmPixels = 1024;  // up to 20 images of 7x7
+constexpr int64_t kGemmFilters = 128 * 1024;  // 512 KiB
+constexpr int64_t kNarrowPixel = 256;         // floats between windows up to which they are read in place
 
-// How a problem is cut; by its shape alone. A task sums one part of the pixels into a range of tiles, of one group.
+// How a problem is cut; by its shape alone. The input channels are cut into units, dw^T[k,O] of a unit into panels of
+// columns and these into tiles of rows: the unit's channels at one tap, or any rows when there are few channels.
+// A task sums one part of the pixels into a group of units, of panels and of tiles, of one group of channels.
 struct Plan {
-    ConvWindows windows;
-    int64_t columns;        // of dw^T, rounded up to whole vectors
-    int64_t panels, tiles;  // tiles: of k rows, in one panel
-    int64_t tile_rows;
-    int64_t range, ranges;  // tiles of a task, counted through all panels
-    int64_t part, parts;    // blocks of windows
-    bool pack;              // dy of a panel copied to [pixels][panel columns]
+    DirectConv unit;  // the problem with the first unit's channels
+    int64_t units, unit_group;
+    ConvWindows windows;                 // of a unit
+    int64_t images, row_blocks, blocks;  // a block is some rows of one image, or all of several
+    int64_t columns;                     // of dw^T, rounded up to whole vectors
+    int64_t panels, panel_group, panel_columns;
+    bool by_tap;
+    int64_t tiles, tile_group, tile_rows;
+    int64_t ranges;
+    int64_t part, parts;  // in blocks
+    bool pack;            // dy copied to [panel][pixels][panel columns]
     int64_t dy_buffer;
     int64_t size(const DirectConv& s) const { return s.k() * columns; }
 };
+
+void plan_blocks(const DirectConv& s, Plan& plan) {
+    ConvWindows& v = plan.windows;
+    v = plan_windows(plan.unit, kBlockPixels, kBufferFloats, true, s.pixel * s.stride_w <= kNarrowPixel);
+    plan.images = std::max<int64_t>(1, v.rows / s.p);
+    v.rows = v.rows < s.p ? ceil_div(s.p, ceil_div(s.p, v.rows)) : plan.images * s.p;
+    plan.row_blocks = plan.images > 1 ? 1 : ceil_div(s.p, v.rows);
+    plan.blocks = ceil_div(s.n, plan.images) * plan.row_blocks * v.column_blocks;
+}
+
+// Groups such that there are about `wanted` of them.
+void plan_ranges(const DirectConv& s, int64_t wanted, Plan& plan) {
+    plan.unit_group = plan.units;
+    plan.panel_group =
+        std::min(plan.panels, std::max<int64_t>(1, (s.r * s.s == 1 ? kPanelGroup : 64) / plan.panel_columns));
+    plan.tile_group = plan.tiles;
+    const auto ranges = [&] {
+        return ceil_div(plan.units, plan.unit_group) * ceil_div(plan.panels, plan.panel_group) *
+               ceil_div(plan.tiles, plan.tile_group);
+    };
+    // The larger side is halved: a task copies its channels and its columns.
+    while (ranges() < wanted && plan.unit_group * plan.panel_group > 1) {
+        const bool channels = plan.unit_group * plan.unit.c >= plan.panel_group * plan.panel_columns;
+        int64_t& group =
+            plan.panel_group == 1 || (channels && plan.unit_group > 1) ? plan.unit_group : plan.panel_group;
+        group = ceil_div(group, 2);
+    }
+    while (ranges() < wanted && plan.tile_group > 1) plan.tile_group = ceil_div(plan.tile_group, 2);
+    plan.ranges = ranges();
+}
 
 Plan make_plan(const DirectConv& s) {
     const CpuKernels& kernel = kernels();
     Plan plan{};
     plan.columns = ceil_div(s.o, kernel.vector_width) * kernel.vector_width;
-    plan.panels = ceil_div(s.o, kernel.conv2d.panel_columns);
+    plan.panel_columns = std::min<int64_t>(plan.columns, kernel.conv2d.panel_columns);
+    plan.panels = ceil_div(s.o, plan.panel_columns);
     // Several register tiles, so that a call is not dominated by its start.
     plan.tile_rows = 4 * kernel.conv2d.tile_rows;
-    plan.tiles = ceil_div(s.k(), plan.tile_rows);
-    plan.windows = plan_windows(s, kBlockPixels, kBufferFloats, false);
-    const int64_t blocks = plan.windows.row_blocks * plan.windows.column_blocks, pixels = s.n * s.p * s.q;
+    plan.by_tap = s.c >= plan.tile_rows;
+    const int64_t pixels = s.n * s.p * s.q;
     const int64_t wanted = std::clamp<int64_t>(pixels * s.k() * s.o * s.groups / kTaskMacs, 1, kTasks);
-    const int64_t parts =
-        std::min({kParts, wanted, blocks, pixels / kPartPixels + 1, kPartFloats / (plan.size(s) * s.groups) + 1});
-    plan.part = ceil_div(blocks, parts);
-    plan.parts = ceil_div(blocks, plan.part);
-    const int64_t ranges = ceil_div(wanted, plan.parts * s.groups), all = plan.panels * plan.tiles;
-    plan.range = ceil_div(all, std::min(all, ranges));
-    plan.ranges = ceil_div(all, plan.range);
-    plan.pack = plan.range >= 2 || s.o % kernel.vector_width;
-    plan.dy_buffer =
-        plan.windows.rows * plan.windows.columns * std::min<int64_t>(plan.columns, kernel.conv2d.panel_columns);
+    const int64_t most_parts =
+        std::min({kParts, wanted, pixels / kPartPixels + 1, kPartFloats / (plan.size(s) * s.groups) + 1});
+    plan.unit = s;
+    if (plan.by_tap) plan.unit.c = ceil_div(s.c, ceil_div(s.c, kUnitChannels));
+    plan.units = ceil_div(s.c, plan.unit.c);
+    plan.tiles = plan.by_tap ? s.r * s.s : ceil_div(s.k(), plan.tile_rows);
+    plan_blocks(s, plan);
+    plan.part = ceil_div(plan.blocks, std::min(plan.blocks, most_parts));
+    plan.parts = ceil_div(plan.blocks, plan.part);
+    plan_ranges(s, ceil_div(wanted, plan.parts * s.groups), plan);
+    plan.pack = s.o % kernel.vector_width || plan.unit_group * plan.tile_group > 1;
+    plan.dy_buffer = plan.windows.rows * plan.windows.columns * plan.panel_columns * plan.panel_group;
     return plan;
 }
 
-// Rows of a block that belong to one image.
-struct Segment {
-    const float* x;  // first window
-    int64_t image, p0, count;
+struct Block {
+    int64_t image, images, p0, lines, q0, q1;
+
+    Block(const DirectConv& s, const Plan& plan, int64_t index) {
+        const ConvWindows& v = plan.windows;
+        q0 = index % v.column_blocks * v.columns;
+        q1 = std::min(s.q, q0 + v.columns);
+        index /= v.column_blocks;
+        p0 = index % plan.row_blocks * v.rows;
+        lines = std::min(s.p - p0, v.rows);
+        image = index / plan.row_blocks * plan.images;
+        images = std::min(s.n - image, plan.images);
+    }
 };
 
-// Adds one segment to the task's tiles [first,last). x and dy are at the group's channels; part is [k][columns].
-void add_segment(const DirectConv& s, const Plan& plan, const Segment& segment, int64_t q0, int64_t q1, const float* dy,
-                 const int64_t* tap, int64_t first, int64_t last, bool accumulate, float* dy_buffer, float* part) {
+// x and dy are at the group's channels; part is [k][columns].
+struct Task {
+    const float* x;
+    const float* dy;
+    const int64_t* tap;
+    int64_t unit, panel, tile;  // the first of each group
+    float* buffer;              // for x, then for dy
+    float* part;
+};
+
+// Windows of one unit's channels.
+void place_unit(const DirectConv& s, const Plan& plan, const Block& block, const Task& task, int64_t unit,
+                WeightPanel& panel) {
     const ConvWindows& v = plan.windows;
-    const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;
-    const float* dy_rows = dy + segment.image * s.y_image + segment.p0 * s.y_row + q0 * s.y_pixel;
-    WeightPanel panel{};
-    panel.x = segment.x;
-    panel.lines = segment.count;
-    panel.pixels = q1 - q0;
+    DirectConv part = plan.unit;
+    part.c = std::min(part.c, s.c - unit * part.c);
+    float* buffer = task.buffer;
+    for (int64_t i = 0; i < block.images; ++i) {
+        const float* x = place_windows(part, v, task.x + unit * plan.unit.c, block.image + i, block.p0, block.lines,
+                                       block.q0, block.q1, buffer);
+        if (i == 0) panel.x = x;
+        if (i == 1) panel.x_image = x - panel.x;
+    }
     panel.x_line = v.step_h * v.row_step;
     panel.x_pixel = v.step_w * v.pixel_step;
-    panel.dw_row = plan.columns;
-    panel.accumulate = accumulate;
-    while (first < last) {
-        const int64_t j = first / plan.tiles, end = std::min(last, (j + 1) * plan.tiles);
-        const int64_t columns = std::min(width, s.o - j * width), padded = ceil_div(columns, lanes) * lanes;
-        panel.columns = static_cast<int>(padded);
-        panel.dy = dy_rows + j * width;
-        panel.dy_line = s.y_row;
-        panel.dy_pixel = s.y_pixel;
-        if (plan.pack) {
-            for (int64_t i = 0; i < segment.count; ++i)
-                kernels().gemm.pack(columns, panel.pixels, panel.dy + i * s.y_row, 1, s.y_pixel,
-                                    dy_buffer + i * panel.pixels * padded, padded);
-            panel.dy = dy_buffer;
-            panel.dy_line = panel.pixels * padded;
-            panel.dy_pixel = padded;
-        }
-        const int64_t k0 = (first - j * plan.tiles) * plan.tile_rows;
-        panel.tap = tap + k0;
-        panel.rows = std::min(s.k(), (end - j * plan.tiles) * plan.tile_rows) - k0;
-        panel.dw = part + k0 * plan.columns + j * width;
-        kernels().conv2d.weight_panel(panel);
-        first = end;
-    }
 }
 
-// One task: blocks of windows [block,end) in order.
-void sum_part(const DirectConv& s, const Plan& plan, const float* x, const float* dy, const int64_t* tap, int64_t block,
-              int64_t end, int64_t first, int64_t last, float* buffer, float* part) {
-    const ConvWindows& v = plan.windows;
-    bool accumulate = false;
-    for (; block < end; ++block) {
-        const int64_t q0 = block % v.column_blocks * v.columns, q1 = std::min(s.q, q0 + v.columns);
-        int64_t f0 = block / v.column_blocks * v.rows;
-        const int64_t f1 = std::min(s.n * s.p, f0 + v.rows);
-        while (f0 < f1) {
-            const int64_t image = f0 / s.p, p0 = f0 % s.p, count = std::min(s.p - p0, f1 - f0);
-            float* copy = buffer;
-            const Segment segment{place_windows(s, v, x, image, p0, count, q0, q1, copy), image, p0, count};
-            add_segment(s, plan, segment, q0, q1, dy, tap, first, last, accumulate, buffer + v.buffer, part);
-            accumulate = true;
-            f0 += count;
+// dy of the task's panels, copied when several tiles read it: to [line][panel][pixels][panel columns].
+void place_dy(const DirectConv& s, const Plan& plan, const Block& block, const Task& task, WeightPanel& panel) {
+    const int64_t first = task.panel * plan.panel_columns,
+                  panels = std::min(plan.panel_group, plan.panels - task.panel);
+    panel.dy = task.dy + block.image * s.y_image + block.p0 * s.y_row + block.q0 * s.y_pixel + first;
+    panel.dy_image = s.y_image;
+    panel.dy_line = s.y_row;
+    panel.dy_pixel = s.y_pixel;
+    if (!plan.pack) return;
+    float* const copy = task.buffer + plan.windows.buffer;
+    const int64_t pixels = block.q1 - block.q0, line = panels * pixels * plan.panel_columns, image = block.lines * line;
+    const int64_t columns = std::min(s.o - first, panels * plan.panel_columns);
+    for (int64_t i = 0; i < block.images; ++i)
+        for (int64_t p = 0; p < block.lines; ++p)
+            kernels().gemm.pack(columns, pixels, panel.dy + i * s.y_image + p * s.y_row, 1, s.y_pixel,
+                                copy + i * image + p * line, plan.panel_columns);
+    panel.dy = copy;
+    panel.dy_image = image;
+    panel.dy_line = line;
+    panel.dy_pixel = plan.panel_columns;
+}
+
+// The output positions of [begin,end) at which a tap lies inside the input.
+TapRange meeting(int64_t begin, int64_t end, int64_t tap, int64_t stride, int64_t pad, int64_t in) {
+    const int64_t offset = tap - pad;  // of the input read by output 0
+    const int64_t first = offset < 0 ? ceil_div(-offset, stride) : 0;
+    const int64_t stop = offset < in ? (in - 1 - offset) / stride + 1 : 0;
+    begin = std::max(begin, first);
+    return {begin, std::max(begin, std::min(end, stop))};
+}
+
+// One tile: channels of a unit at one tap. Pixels at which the tap lies in the padding are left out.
+void add_tap(const DirectConv& s, const Plan& plan, const Block& block, WeightPanel panel, const Task& task,
+             int64_t unit, int64_t t) {
+    const int64_t r = t / s.s * s.dilation_h, column = t % s.s * s.dilation_w;
+    const TapRange p = meeting(block.p0, block.p0 + block.lines, r, s.stride_h, s.pad_top, s.h);
+    const TapRange q = meeting(block.q0, block.q1, column, s.stride_w, s.pad_left, s.w);
+    const int64_t line = p.begin - block.p0, pixel = q.begin - block.q0, first = unit * plan.unit.c;
+    panel.rows = std::min(plan.unit.c, s.c - first);
+    panel.lines = p.end - p.begin;
+    panel.pixels = q.end - q.begin;
+    if (panel.accumulate && panel.lines * panel.pixels == 0) return;
+    panel.x += line * panel.x_line + pixel * panel.x_pixel;
+    panel.dy += line * panel.dy_line + pixel * panel.dy_pixel;
+    panel.tap = task.tap + t * plan.unit.c;
+    panel.dw += (t * s.c + first) * plan.columns;
+    kernels().conv2d.weight_panel(panel);
+}
+
+void add_rows(const DirectConv& s, const Plan& plan, const Block& block, WeightPanel panel, const Task& task,
+              int64_t tile) {
+    const int64_t k = tile * plan.tile_rows;
+    panel.lines = block.lines;
+    panel.pixels = block.q1 - block.q0;
+    panel.rows = std::min(plan.tile_rows, s.k() - k);
+    panel.tap = task.tap + k;
+    panel.dw += k * plan.columns;
+    kernels().conv2d.weight_panel(panel);
+}
+
+void add_block(const DirectConv& s, const Plan& plan, const Block& block, const Task& task, bool accumulate) {
+    const int64_t lanes = kernels().vector_width, width = plan.panel_columns;
+    WeightPanel group{};
+    group.images = block.images;
+    group.dw_row = plan.columns;
+    group.accumulate = accumulate;
+    place_dy(s, plan, block, task, group);
+    const int64_t panel_step = plan.pack ? (block.q1 - block.q0) * width : width;
+    for (int64_t u = task.unit; u < std::min(plan.units, task.unit + plan.unit_group); ++u) {
+        place_unit(s, plan, block, task, u, group);
+        for (int64_t j = task.panel; j < std::min(plan.panels, task.panel + plan.panel_group); ++j) {
+            WeightPanel panel = group;
+            panel.columns = static_cast<int>(ceil_div(std::min(width, s.o - j * width), lanes) * lanes);
+            panel.dy += (j - task.panel) * panel_step;
+            panel.dw = task.part + j * width;
+            for (int64_t t = task.tile; t < std::min(plan.tiles, task.tile + plan.tile_group); ++t) {
+                if (plan.by_tap) {
+                    add_tap(s, plan, block, panel, task, u, t);
+                } else {
+                    add_rows(s, plan, block, panel, task, t);
+                }
+            }
         }
     }
 }
@@ -137,23 +244,55 @@ void finish(const DirectConv& s, const Plan& plan, float* parts, float* dw) {
     });
 }
 
-void run_direct(const DirectConv& s, const float* x, const float* dy, float* dw) {
+// A 1x1 filter without padding: dw[O,C] = dy^T x. The matrix product packs x and dy once for all tasks, which pays when
+// few pixels meet many filters; and its columns are the channels, which fill vectors when the filters would not.
+bool gemm_pays(const Conv2dShape& s) {
+    const bool padded = s.pad_top || s.pad_bottom || s.pad_left || s.pad_right;
+    if (s.groups != 1 || s.r * s.s != 1 || padded) return false;
+    const bool few_filters = s.o > 16 && s.o < 32 && s.c > 2 * s.o && s.stride_h == 1 && s.stride_w == 1;
+    return few_filters || (s.n * s.p * s.q <= kGemmPixels && s.c * s.o >= kGemmFilters);
+}
+
+void pointwise_weight_gradient(const Conv2dShape& s, const float* x, const float* dy, float* dw) {
+    const int64_t pixels = s.n * s.p * s.q;
+    const bool dense = s.stride_h == 1 && s.stride_w == 1;
+    Scratch<float> met(dense ? 0 : pixels * s.c);
+    for (int64_t row = 0; row < s.n * s.p && !dense; ++row) {
+        const float* from = x + (row / s.p * s.h + row % s.p * s.stride_h) * s.w * s.c;
+        for (int64_t q = 0; q < s.q; ++q)
+            std::copy_n(from + q * s.stride_w * s.c, s.c, met.data() + (row * s.q + q) * s.c);
+    }
+    gemm({s.o, s.c, pixels, true, false}, dy, dense ? x : met.data(), nullptr, nullptr, Activation{}, dw);
+}
+
+void run_direct(const Conv2dShape& shape, const float* x, const float* dy, float* dw) {
+    if (gemm_pays(shape)) return pointwise_weight_gradient(shape, x, dy, dw);
+    const DirectConv s = merge_pixels(as_direct(shape));
     const Plan plan = make_plan(s);
     const ConvWindows& v = plan.windows;
-    Scratch<int64_t> tap(s.k());
-    for (int64_t k = 0; k < s.k(); ++k) tap.data()[k] = v.tap(s, k / (s.s * s.c), k / s.c % s.s) + k % s.c;
+    Scratch<int64_t> tap(plan.unit.k());
+    for (int64_t k = 0; k < plan.unit.k(); ++k)
+        tap.data()[k] = v.tap(s, k / (s.s * plan.unit.c), k / plan.unit.c % s.s) + k % plan.unit.c;
     const int64_t tasks = s.groups * plan.parts * plan.ranges, buffer = v.buffer + plan.dy_buffer;
     const int64_t size = plan.size(s);
     Scratch<float> parts(s.groups * plan.parts * size);
     const int64_t workers = worker_count(tasks);
     Scratch<float> buffers(workers * buffer);
-    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
-        const int64_t range = task % plan.ranges, part = task / plan.ranges % plan.parts;
-        const int64_t group = task / (plan.ranges * plan.parts);
-        const int64_t first = range * plan.range, last = std::min(plan.panels * plan.tiles, first + plan.range);
-        const int64_t block = part * plan.part, end = std::min(v.row_blocks * v.column_blocks, block + plan.part);
-        sum_part(s, plan, x + group * s.c, dy + group * s.o, tap.data(), block, end, first, last,
-                 buffers.data() + worker * buffer, parts.data() + (group * plan.parts + part) * size);
+    parallel_for(tasks, workers, [&](int64_t index, int64_t worker) {
+        const int64_t range = index % plan.ranges;
+        const int64_t part = index / plan.ranges % plan.parts, group = index / (plan.ranges * plan.parts);
+        const int64_t panel_groups = ceil_div(plan.panels, plan.panel_group);
+        const int64_t unit_groups = ceil_div(plan.units, plan.unit_group);
+        const Task task{x + group * s.c,
+                        dy + group * s.o,
+                        tap.data(),
+                        range % unit_groups * plan.unit_group,
+                        range / unit_groups % panel_groups * plan.panel_group,
+                        range / (unit_groups * panel_groups) * plan.tile_group,
+                        buffers.data() + worker * buffer,
+                        parts.data() + (group * plan.parts + part) * size};
+        const int64_t begin = part * plan.part, end = std::min(plan.blocks, begin + plan.part);
+        for (int64_t b = begin; b < end; ++b) add_block(s, plan, Block(s, plan, b), task, b > begin);
     });
     for (int64_t group = 0; group < s.groups; ++group)
         finish(s, plan, parts.data() + group * plan.parts * size, dw + group * s.o * s.k());
@@ -176,7 +315,7 @@ void conv2d_weight_gradient(const Conv2dShape& s, const float* x, const float* d
         case ConvAlgorithm::winograd2:
             return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, {dy, nullptr}, dw);
         default:
-            return run_direct(as_direct(s), x, dy, dw);
+            return run_direct(s, x, dy, dw);
     }
 }
 

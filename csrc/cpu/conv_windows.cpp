@@ -100,25 +100,35 @@ DirectConv as_rotated(const Conv2dShape& s) {
     return d;
 }
 
-ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread) {
+DirectConv merge_pixels(DirectConv s) {
+    const bool whole = s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+                       s.pad_left == 0 && s.p == s.h && s.q == s.w;
+    if (!whole || s.y_row != s.q * s.y_pixel || s.y_image != s.p * s.y_row) return s;
+    s.w = s.q = s.n * s.p * s.q;
+    s.n = s.h = s.p = 1;
+    s.y_row = s.y_image = s.q * s.y_pixel;
+    return s;
+}
+
+ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread, bool in_place) {
     ConvWindows v{};
-    v.in_place = s.k() == 0 || (inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
+    v.in_place = s.k() == 0 || (in_place && inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
     v.step_h = s.r == 1 && !v.in_place ? 1 : s.stride_h;
     v.step_w = s.s == 1 && !v.in_place ? 1 : s.stride_w;
     v.pixel_step = v.in_place ? s.pixel : s.c + (spread && aliases(s.c * v.step_w) ? 16 : 0);
-    const auto copied = [&](int64_t rows) {
-        return v.in_place ? 0 : most_input_rows(s, rows) * input_columns(s, v.columns) * v.pixel_step;
+    const auto read = [&](int64_t rows) {
+        return most_input_rows(s, rows) * input_columns(s, v.columns) * v.pixel_step;
     };
     const int64_t rows = s.n * s.p;
     v.columns = ceil_div(s.q, ceil_div(s.q, pixels));
-    while (v.columns > kLeastColumns && copied(1) > most_floats) v.columns = ceil_div(v.columns, 2);
+    while (v.columns > kLeastColumns && read(1) > most_floats) v.columns = ceil_div(v.columns, 2);
     v.rows = std::min(rows, ceil_div(pixels, v.columns));
-    while (v.rows > 1 && copied(v.rows) > most_floats) v.rows -= ceil_div(v.rows, 16);
+    while (v.rows > 1 && read(v.rows) > most_floats) v.rows -= ceil_div(v.rows, 16);
     v.rows = ceil_div(rows, ceil_div(rows, v.rows));
     v.row_blocks = ceil_div(rows, v.rows);
     v.column_blocks = ceil_div(s.q, v.columns);
     v.row_step = v.in_place ? s.w * s.pixel : input_columns(s, v.columns) * v.pixel_step;
-    v.buffer = ceil_div(copied(v.rows), 1024) * 1024;  // no line shared by two workers
+    v.buffer = v.in_place ? 0 : ceil_div(read(v.rows), 1024) * 1024;  // no line shared by two workers
     return v;
 }
 

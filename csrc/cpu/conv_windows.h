@@ -25,6 +25,9 @@ DirectConv as_direct(const Conv2dShape& s);
 // The data gradient of stride and dilation 1: the convolution of dy with the rotated filters.
 DirectConv as_rotated(const Conv2dShape& s);
 
+// A 1x1 filter that reads every pixel once sees one long row: no edges to cut the work at. Others come back unchanged.
+DirectConv merge_pixels(DirectConv s);
+
 // Outputs are cut into blocks of `rows` (images follow each other) x `columns`. The window of output (p,q) of a block
 // starts p*step_h*row_step + q*step_w*pixel_step after the block's; in it, tap (r,s,c) lies
 // r*dilation_h*row_step + s*dilation_w*pixel_step + c further.
@@ -40,9 +43,9 @@ struct ConvWindows {
     }
 };
 
-// Blocks of about `pixels` outputs whose copy takes about `most_floats` at most. `spread`: no two neighbouring windows
-// a multiple of 2 KiB apart, where they would share a set of the first-level cache.
-ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread);
+// Blocks of about `pixels` outputs that read about `most_floats` at most. `spread`: no two neighbouring windows
+// a multiple of 2 KiB apart, where they would share a set of the first-level cache. Copies unless `in_place`.
+ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread, bool in_place = true);
 
 // The window of the first of `count` output rows from p0 and of the columns [q0,q1) of one image. Copies to `buffer`
 // when windows are not in place, and moves `buffer` past the copy.

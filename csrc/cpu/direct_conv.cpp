@@ -9,21 +9,56 @@
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kItemPixels = 672;             // 96 tiles of 7: a panel of weights is read 96 times from L2
-constexpr int64_t kBufferFloats = 80 * 1024;     // 320 KiB of input rows leave room for a panel in a 1 MiB L2
+constexpr int64_t kItemPixels = 672;           // 96 tiles of 7: a panel of weights is read 96 times from L2
+constexpr int64_t kBufferFloats = 128 * 1024;  // 512 KiB of input rows leave room for a chunk of a panel in a 1 MiB L2
 constexpr int64_t kResidentFilters = 64 * 1024;  // 256 KiB: all panels stay in L2, so pixels are the outer loop
-constexpr int64_t kTaskMacs = 1'000'000;         // about 20 us
+constexpr int64_t kTaskMacs = 2'000'000;         // about 40 us
 constexpr int64_t kTasks = 64;                   // enough for 16 threads
 constexpr int64_t kPixelBlock = 56;              // pixels that pass by all resident panels at a time: 8 tiles of 7
+// Terms of a sum that are added up in registers before they join the result in memory: rounding errors stay those of a
+// short sum, and so much of a panel (16 KiB of 16 columns, 64 KiB of 64) stays close by for all pixels of a task.
+constexpr int64_t kChunk = 256;
+constexpr int64_t kSkipChannels = 128;  // least terms of one tap that pay for a chunk of its own
+
+// Output positions along one axis for which the same taps lie inside the image.
+struct Band {
+    int64_t begin, end;
+    TapRange taps;
+};
+
+// Some pixels of a task and the taps they have inside the image, the first and the last of them.
+struct Segment {
+    int64_t begin, end;
+    TapRange rows, columns;
+};
 
 // How a problem is cut; by its shape alone. A task is a block of windows and a group of panels, of one group of
 // channels.
 struct Plan {
     ConvWindows windows;
-    int64_t taps, length;  // a window is `taps` contiguous runs
+    int64_t taps, length;             // a window is `taps` contiguous runs
+    int64_t chunk_taps, chunk_parts;  // a chunk is several runs, or a run is several chunks
+    bool skip;                        // taps that lie in the padding
     int64_t panels, panel_group, panel_groups;
     int64_t tasks;
+    int64_t chunks() const { return ceil_div(taps, chunk_taps) * chunk_parts; }
 };
+
+// Small maps: at 7x7 a 3x3 filter has 18% of its taps in the padding, at 14x14 9%.
+bool skip_pays(const DirectConv& s) {
+    const auto inside = [](int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in) {
+        int64_t count = 0;
+        for (int64_t i = 0; i < out; ++i) {
+            const TapRange range = taps_inside(i * stride - pad, taps, dilation, in);
+            count += std::max<int64_t>(0, range.end - range.begin);
+        }
+        return count;
+    };
+    if (s.c < kSkipChannels) return false;
+    const int64_t met = inside(s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h) *
+                        inside(s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w);
+    return 16 * met < 15 * s.p * s.q * s.r * s.s;
+}
 
 // A task has fewer than kItemPixels when there would be too few tasks to share.
 Plan make_plan(const DirectConv& s) {
@@ -43,49 +78,145 @@ Plan make_plan(const DirectConv& s) {
     plan.panel_group = ceil_div(plan.panels, plan.panel_groups);
     plan.panel_groups = ceil_div(plan.panels, plan.panel_group);
     plan.windows = plan_windows(s, target, kBufferFloats, true);
-    const bool runs = s.dilation_w == 1 && plan.windows.pixel_step == s.c;
+    plan.skip = skip_pays(s);
+    const bool runs = s.dilation_w == 1 && plan.windows.pixel_step == s.c && !plan.skip;
     plan.taps = s.k() == 0 ? 0 : runs ? s.r : s.r * s.s;
     plan.length = runs ? s.s * s.c : s.c;
+    plan.chunk_parts = std::max<int64_t>(1, ceil_div(plan.length, kChunk));
+    plan.chunk_taps = plan.skip || plan.length == 0 ? 1 : std::max<int64_t>(1, 3 * kChunk / 2 / plan.length);
     plan.tasks = s.groups * plan.windows.row_blocks * plan.windows.column_blocks * plan.panel_groups;
     return plan;
 }
 
-// Windows and outputs of a task's pixels: rows [f0,f1) of all images, columns [q0,q1). x is at the group's channels.
-void list_pixels(const DirectConv& s, const ConvWindows& v, const float* x, float* y, int64_t f0, int64_t f1,
-                 int64_t q0, int64_t q1, float* buffer, const float** window, float** output) {
-    while (f0 < f1) {
-        const int64_t image = f0 / s.p, p0 = f0 % s.p, count = std::min(s.p - p0, f1 - f0);
-        const float* start = place_windows(s, v, x, image, p0, count, q0, q1, buffer);
-        for (int64_t i = 0; i < count; ++i) {
-            const float* row = start + i * v.step_h * v.row_step;
-            float* y_row = y + image * s.y_image + (p0 + i) * s.y_row;
-            for (int64_t q = q0; q < q1; ++q) {
-                *window++ = row + (q - q0) * v.step_w * v.pixel_step;
-                *output++ = y_row + q * s.y_pixel;
+// bands[out], of which the count is returned.
+int64_t find_bands(bool skip, int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in,
+                   Band* bands) {
+    if (!skip) {
+        bands[0] = {0, out, {0, taps}};
+        return 1;
+    }
+    int64_t count = 0;
+    for (int64_t i = 0; i < out; ++i) {
+        const TapRange range = taps_inside(i * stride - pad, taps, dilation, in);
+        if (count && bands[count - 1].taps.begin == range.begin && bands[count - 1].taps.end == range.end) {
+            ++bands[count - 1].end;
+        } else {
+            bands[count++] = {i, i + 1, range};
+        }
+    }
+    return count;
+}
+
+// What a task reads and writes: rows [f0,f1) of all images, columns [q0,q1), panels [first,last).
+struct Task {
+    int64_t f0, f1, q0, q1;
+    int64_t first, last;
+    const float* x;  // at the group's channels
+    const float* filters;
+    const float* bias;
+    float* y;
+};
+
+// Scratch of one worker.
+struct Lists {
+    float* buffer;
+    const float** row;     // windows at the start of each row
+    const float** window;  // of each pixel
+    float** output;
+};
+
+// Windows and outputs of a task's pixels, those of a segment together.
+int64_t list_pixels(const DirectConv& s, const ConvWindows& v, const Task& task, const Band* rows, int64_t row_count,
+                    const Band* columns, int64_t column_count, Lists lists, Segment* segments) {
+    for (int64_t f = task.f0; f < task.f1;) {
+        const int64_t image = f / s.p, p0 = f % s.p, count = std::min(s.p - p0, task.f1 - f);
+        const float* start = place_windows(s, v, task.x, image, p0, count, task.q0, task.q1, lists.buffer);
+        for (int64_t i = 0; i < count; ++i) lists.row[f - task.f0 + i] = start + i * v.step_h * v.row_step;
+        f += count;
+    }
+    int64_t count = 0, pixel = 0;
+    for (int64_t i = 0; i < row_count; ++i) {
+        for (int64_t j = 0; j < column_count; ++j) {
+            const int64_t begin = pixel;
+            const int64_t q0 = std::max(task.q0, columns[j].begin), q1 = std::min(task.q1, columns[j].end);
+            for (int64_t f = task.f0; f < task.f1; ++f) {
+                const int64_t p = f % s.p;
+                if (p < rows[i].begin || p >= rows[i].end) continue;
+                float* y_row = task.y + f / s.p * s.y_image + p * s.y_row;
+                for (int64_t q = q0; q < q1; ++q, ++pixel) {
+                    lists.window[pixel] = lists.row[f - task.f0] + (q - task.q0) * v.step_w * v.pixel_step;
+                    lists.output[pixel] = y_row + q * s.y_pixel;
+                }
+            }
+            if (pixel > begin) segments[count++] = {begin, pixel, rows[i].taps, columns[j].taps};
+        }
+    }
+    return count;
+}
+
+// The pixels of some segments times the panels of a task, chunk by chunk of k.
+void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, Activation act, const Task& task,
+                const Lists& lists, const Segment* segments, int64_t count) {
+    const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;
+    ConvPanel panel{};
+    panel.act = act;
+    const auto run = [&](const Segment& segment) {
+        panel.pixels = segment.end - segment.begin;
+        panel.x = lists.window + segment.begin;
+        panel.y = lists.output + segment.begin;
+        kernels().conv2d.panel(panel);
+    };
+    const auto empty = [&](const Segment& segment) {
+        return plan.taps == 0 || segment.rows.begin >= segment.rows.end || segment.columns.begin >= segment.columns.end;
+    };
+    for (int64_t j = task.first; j < task.last; ++j) {
+        panel.columns = static_cast<int>(std::min(width, s.o - j * width));
+        panel.bias = task.bias ? task.bias + j * width : nullptr;
+        panel.y_offset = j * width;
+        panel.taps = 0;
+        panel.accumulate = false;
+        panel.finish = true;
+        for (int64_t i = 0; i < count; ++i)
+            if (empty(segments[i])) run(segments[i]);
+        const float* filters = task.filters + j * width * s.k();
+        const int64_t padded = ceil_div(panel.columns, lanes) * lanes;
+        for (int64_t chunk = 0; chunk < plan.chunks(); ++chunk) {
+            const int64_t t = chunk / plan.chunk_parts * plan.chunk_taps, part = chunk % plan.chunk_parts;
+            const int64_t begin = plan.length * part / plan.chunk_parts;
+            const int64_t start = tap[t] + begin;
+            panel.taps = std::min(plan.chunk_taps, plan.taps - t);
+            panel.length = plan.length * (part + 1) / plan.chunk_parts - begin;
+            panel.tap = plan.chunk_taps == 1 ? &start : tap + t;
+            panel.b = filters + (t * plan.length + begin) * padded;
+            for (int64_t i = 0; i < count; ++i) {
+                const Segment& g = segments[i];
+                int64_t first = 0, last = plan.taps - 1;
+                if (plan.skip) {
+                    if (empty(g) || t / s.s < g.rows.begin || t / s.s >= g.rows.end || t % s.s < g.columns.begin ||
+                        t % s.s >= g.columns.end)
+                        continue;
+                    first = g.rows.begin * s.s + g.columns.begin;
+                    last = (g.rows.end - 1) * s.s + g.columns.end - 1;
+                }
+                panel.accumulate = t > first || part > 0;
+                panel.finish = t + panel.taps > last && part == plan.chunk_parts - 1;
+                run(g);
             }
         }
-        f0 += count;
     }
 }
 
-// Panels [first,last) for all pixels of a task.
-void run_panels(const DirectConv& s, ConvPanel panel, int64_t first, int64_t last, const float* filters,
-                const float* bias) {
-    const int64_t width = kernels().conv2d.panel_columns, pixels = panel.pixels;
-    const float* const* x = panel.x;
-    float* const* y = panel.y;
-    const bool resident = s.k() * (last - first) * width <= kResidentFilters;
-    const int64_t block = resident ? kPixelBlock : pixels;
-    for (int64_t i = 0; i < pixels; i += block) {
-        panel.pixels = std::min(block, pixels - i);
-        panel.x = x + i;
-        panel.y = y + i;
-        for (int64_t j = first; j < last; ++j) {
-            panel.columns = static_cast<int>(std::min(width, s.o - j * width));
-            panel.b = filters + j * width * s.k();
-            panel.bias = bias ? bias + j * width : nullptr;
-            panel.y_offset = j * width;
-            kernels().conv2d.panel(panel);
+// All panels in L2: some pixels at a time, so that their windows stay near; else a chunk of a panel for all pixels.
+void run_task(const DirectConv& s, const Plan& plan, const int64_t* tap, Activation act, const Task& task,
+              const Lists& lists, const Segment* segments, int64_t count) {
+    const int64_t width = kernels().conv2d.panel_columns;
+    if (s.k() * (task.last - task.first) * width > kResidentFilters)
+        return run_panels(s, plan, tap, act, task, lists, segments, count);
+    for (int64_t i = 0; i < count; ++i) {
+        Segment piece = segments[i];
+        for (; piece.begin < segments[i].end; piece.begin = piece.end) {
+            piece.end = std::min(segments[i].end, piece.begin + kPixelBlock);
+            run_panels(s, plan, tap, act, task, lists, &piece, 1);
         }
     }
 }
@@ -97,38 +228,45 @@ int64_t packed_filter_size(const DirectConv& s) {
     return s.k() * ceil_div(s.o, width) * width;
 }
 
-void direct_conv(const DirectConv& s, const float* x, const float* filters, const float* bias, Activation act,
+void direct_conv(const DirectConv& problem, const float* x, const float* filters, const float* bias, Activation act,
                  float* y) {
+    const DirectConv s = merge_pixels(problem);
     if (s.n * s.p * s.q == 0) return;
     const Plan plan = make_plan(s);
     const ConvWindows& v = plan.windows;
     Scratch<int64_t> tap(plan.taps);
     for (int64_t t = 0; t < plan.taps; ++t)
-        tap.data()[t] = plan.taps == s.r ? v.tap(s, t, 0) : v.tap(s, t / s.s, t % s.s);
-    const int64_t workers = worker_count(plan.tasks), pixels = v.rows * v.columns;
+        tap.data()[t] = plan.length == s.s * s.c ? v.tap(s, t, 0) : v.tap(s, t / s.s, t % s.s);
+    Scratch<Band> rows(s.p), columns(s.q);
+    const int64_t row_bands = find_bands(plan.skip, s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h, rows.data());
+    const int64_t column_bands =
+        find_bands(plan.skip, s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w, columns.data());
+    const int64_t workers = worker_count(plan.tasks), pixels = v.rows * v.columns, most = row_bands * column_bands;
     Scratch<float> buffers(workers * v.buffer);
-    Scratch<const float*> windows(workers * pixels);
+    Scratch<const float*> windows(workers * (pixels + v.rows));
     Scratch<float*> outputs(workers * pixels);
-    parallel_for(plan.tasks, workers, [&](int64_t task, int64_t worker) {
-        const int64_t panels = task % plan.panel_groups, rest = task / plan.panel_groups;
-        const int64_t q0 = rest % v.column_blocks * v.columns, q1 = std::min(s.q, q0 + v.columns);
-        const int64_t f0 = rest / v.column_blocks % v.row_blocks * v.rows, f1 = std::min(s.n * s.p, f0 + v.rows);
+    Scratch<Segment> segments(workers * most);
+    parallel_for(plan.tasks, workers, [&](int64_t index, int64_t worker) {
+        const int64_t panels = index % plan.panel_groups, rest = index / plan.panel_groups;
         const int64_t group = rest / (v.column_blocks * v.row_blocks);
-        const float** window = windows.data() + worker * pixels;
-        float** output = outputs.data() + worker * pixels;
-        list_pixels(s, v, x + group * s.c, y + group * s.o, f0, f1, q0, q1, buffers.data() + worker * v.buffer, window,
-                    output);
-        ConvPanel panel{};
-        panel.pixels = (f1 - f0) * (q1 - q0);
-        panel.x = window;
-        panel.y = output;
-        panel.tap = tap.data();
-        panel.taps = plan.taps;
-        panel.length = plan.length;
-        panel.act = act;
-        const int64_t first = panels * plan.panel_group;
-        run_panels(s, panel, first, std::min(plan.panels, first + plan.panel_group),
-                   filters + group * packed_filter_size(s), bias ? bias + group * s.o : nullptr);
+        Task task{};
+        task.q0 = rest % v.column_blocks * v.columns;
+        task.q1 = std::min(s.q, task.q0 + v.columns);
+        task.f0 = rest / v.column_blocks % v.row_blocks * v.rows;
+        task.f1 = std::min(s.n * s.p, task.f0 + v.rows);
+        task.first = panels * plan.panel_group;
+        task.last = std::min(plan.panels, task.first + plan.panel_group);
+        task.x = x + group * s.c;
+        task.filters = filters + group * packed_filter_size(s);
+        task.bias = bias ? bias + group * s.o : nullptr;
+        task.y = y + group * s.o;
+        const float** window = windows.data() + worker * (pixels + v.rows);
+        const Lists lists{buffers.data() + worker * v.buffer, window + pixels, window,
+                          outputs.data() + worker * pixels};
+        Segment* const list = segments.data() + worker * most;
+        const int64_t count =
+            list_pixels(s, v, task, rows.data(), row_bands, columns.data(), column_bands, lists, list);
+        run_task(s, plan, tap.data(), act, task, lists, list, count);
     });
 }
 

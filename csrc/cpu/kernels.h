@@ -57,8 +57,8 @@ struct GemmKernels {
     void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);
 };
 
-// One panel of output channels for some output pixels: y[i][0,columns) = activation(bias + sum over k of x * b). The k
-// values of pixel i are `taps` runs of `length` contiguous floats, run t at x[i] + tap[t].
+// One panel of output channels for some output pixels: y[i][0,columns) = activation(bias + sum over k of x * b), or a
+// part of that sum. The k values of pixel i are `taps` runs of `length` contiguous floats, run t at x[i] + tap[t].
 struct ConvPanel {
     int64_t pixels;
     const float* const* x;  // [pixels]
@@ -67,20 +67,22 @@ struct ConvPanel {
     const float* b;     // [taps*length][columns rounded up to whole vectors]
     const float* bias;  // [columns], may be null
     Activation act;
+    bool accumulate;   // y += the sum, without bias
+    bool finish;       // then the activation
     float* const* y;   // [pixels]
     int64_t y_offset;  // added to each
     int columns;       // 1 to panel_columns
 };
 
-// dw[i][0,columns) (+)= sum over `lines` x `pixels` of x[tap[i]] * dy[0,columns), for `rows` rows.
+// dw[i][0,columns) (+)= sum over `images` x `lines` x `pixels` of x[tap[i]] * dy[0,columns), for `rows` rows.
 struct WeightPanel {
     int64_t rows;
     const int64_t* tap;  // [rows]
-    int64_t lines, pixels;
+    int64_t images, lines, pixels;
     const float* x;
-    int64_t x_line, x_pixel;
+    int64_t x_image, x_line, x_pixel;
     const float* dy;
-    int64_t dy_line, dy_pixel;
+    int64_t dy_image, dy_line, dy_pixel;
     float* dw;
     int64_t dw_row;
     int columns;  // whole vectors, at most panel_columns

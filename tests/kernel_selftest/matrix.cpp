@@ -48,6 +48,28 @@ void add_groups(std::vector<Conv2dShape>& shapes, int64_t groups, int64_t in, in
     shapes.push_back(s);
 }
 
+// Direct convolution on small maps, whose taps in the padding are left out; several chunks of k, units of channels and
+// panels; the cases of 1x1 filters.
+void add_direct_shapes(std::vector<Conv2dShape>& shapes) {
+    Conv2dShape s = conv_shape(3, 9, 7, 140, 75, 3, 3);
+    s.stride_h = s.stride_w = 2;
+    s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = 1;
+    shapes.push_back(s);
+    s = conv_shape(2, 7, 6, 300, 150, 3, 3);
+    s.dilation_h = 6, s.dilation_w = 4;  // taps that meet no pixel at all
+    s.pad_top = s.pad_bottom = 6, s.pad_left = s.pad_right = 5;
+    shapes.push_back(s);
+    s = conv_shape(1, 9, 8, 7, 5, 5, 5);
+    s.groups = 1, s.pad_top = s.pad_left = 4;
+    shapes.push_back(s);
+    shapes.push_back(conv_shape(2, 5, 7, 512, 70, 1, 1));  // windows a multiple of 2 KiB apart
+    shapes.push_back(conv_shape(1, 5, 9, 60, 24, 1, 1));
+    shapes.push_back(conv_shape(3, 11, 17, 30, 35, 1, 1));
+    s = conv_shape(2, 7, 5, 401, 330, 1, 1);
+    s.stride_h = 2, s.stride_w = 3;
+    shapes.push_back(s);
+}
+
 std::vector<Conv2dShape> conv_shapes() {
     std::vector<Conv2dShape> shapes;
     for (int64_t size : kSizes) {
@@ -76,6 +98,7 @@ std::vector<Conv2dShape> conv_shapes() {
     add_groups(shapes, 5, 8, 8);
     add_groups(shapes, 2, 16, 32);
     add_groups(shapes, 2, 5, 7);
+    add_direct_shapes(shapes);
     for (Conv2dShape& shape : shapes) finish(shape);
     return shapes;
 }
@@ -83,10 +106,12 @@ std::vector<Conv2dShape> conv_shapes() {
 // What each algorithm for dense filters is tried on: partial tiles and vectors, several blocks, several panels.
 std::vector<Conv2dShape> dense_shapes() {
     std::vector<Conv2dShape> shapes = {
-        conv_shape(1, 6, 6, 16, 16, 3, 3),  conv_shape(2, 7, 9, 17, 33, 3, 3), conv_shape(1, 3, 13, 65, 31, 3, 3),
+        conv_shape(1, 6, 6, 16, 16, 3, 3),  conv_shape(2, 7, 9, 17, 33, 3, 3),  conv_shape(1, 3, 13, 65, 31, 3, 3),
         conv_shape(2, 41, 30, 5, 18, 3, 3),  // more tiles than one block
         conv_shape(1, 6, 7, 19, 262, 3, 3),  // more panels than a task
-        conv_shape(1, 5, 4, 262, 19, 3, 3), conv_shape(3, 9, 8, 17, 20, 5, 5), conv_shape(1, 6, 21, 34, 67, 5, 5)};
+        conv_shape(1, 5, 4, 262, 19, 3, 3), conv_shape(3, 9, 8, 17, 20, 5, 5),  conv_shape(1, 6, 21, 34, 67, 5, 5),
+        conv_shape(2, 7, 7, 19, 130, 3, 3), conv_shape(4, 7, 7, 130, 67, 3, 3),  // taps in the padding left out
+        conv_shape(1, 6, 9, 192, 20, 5, 5), conv_shape(1, 7, 8, 192, 140, 5, 5)};
     for (size_t i = 0; i < shapes.size(); ++i) {
         Conv2dShape& s = shapes[i];
         if (i % 2) s.pad_top = s.r / 2, s.pad_left = 1, s.pad_right = s.r - 1;

@@ -6,9 +6,7 @@
 
 namespace {
 
-// Terms that one accumulator adds up before it is flushed to memory: rounding errors stay those of a short sum, at
-// under 2% of the time.
-constexpr int64_t kConvChain = 256;
+constexpr int64_t kLineFloats = 16;  // of 64 bytes
 
 // The activations other than ReLU run over a stored row while it is in the first-level cache: their code in every tile
 // would be ten times the tile's.
@@ -17,62 +15,51 @@ __attribute__((noinline)) void activate_row(Activation act, int64_t columns, flo
 }
 
 // rows x vectors sums in registers; the last vector may hold fewer than kWidth columns.
+// From `next` on, a line for every k is fetched into the second-level cache.
 template <int rows, int vectors>
-void conv_tile(const ConvPanel& s, const float* const* x, float* const* y) {
+void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const float* next) {
     const int tail = s.columns - (vectors - 1) * kWidth;
     vf acc[rows][vectors];
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; ++j) {
         vf start = {};
-        if (s.bias) start = j + 1 < vectors ? load(s.bias + j * kWidth) : load_n(s.bias + j * kWidth, tail);
+        if (s.bias && !s.accumulate)
+            start = j + 1 < vectors ? load(s.bias + j * kWidth) : load_n(s.bias + j * kWidth, tail);
 #pragma GCC unroll 14
         for (int i = 0; i < rows; ++i) acc[i][j] = start;
     }
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i)
         for (int j = 0; j < s.columns; j += 16) __builtin_prefetch(y[i] + s.y_offset + j, 1);
-    vf flushed[rows][vectors];
-    bool any_flushed = false;
-    int64_t chain = 0;
     const float* b = s.b;
     for (int64_t t = 0; t < s.taps; ++t) {
         const float* p[rows];
 #pragma GCC unroll 14
         for (int i = 0; i < rows; ++i) p[i] = x[i] + s.tap[t];
-        for (int64_t begin = 0; begin < s.length; begin += kConvChain) {
-            const int64_t end = begin + kConvChain < s.length ? begin + kConvChain : s.length;
-            if (chain >= kConvChain) {
+        for (int64_t k = 0; k < s.length; ++k, b += vectors * kWidth, next += kLineFloats) {
+            __builtin_prefetch(next, 0, 2);
+            vf bv[vectors];
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; ++j) bv[j] = load(b + j * kWidth);
 #pragma GCC unroll 14
-                for (int i = 0; i < rows; ++i)
+            for (int i = 0; i < rows; ++i) {
+                const vf a = set1(p[i][k]);
 #pragma GCC unroll 4
-                    for (int j = 0; j < vectors; ++j) {
-                        flushed[i][j] = any_flushed ? flushed[i][j] + acc[i][j] : acc[i][j];
-                        acc[i][j] = vf{};
-                    }
-                any_flushed = true;
-                chain = 0;
-            }
-            chain += end - begin;
-            for (int64_t k = begin; k < end; ++k, b += vectors * kWidth) {
-                vf bv[vectors];
-#pragma GCC unroll 4
-                for (int j = 0; j < vectors; ++j) bv[j] = load(b + j * kWidth);
-#pragma GCC unroll 14
-                for (int i = 0; i < rows; ++i) {
-                    const vf a = set1(p[i][k]);
-#pragma GCC unroll 4
-                    for (int j = 0; j < vectors; ++j) acc[i][j] = fma(a, bv[j], acc[i][j]);
-                }
+                for (int j = 0; j < vectors; ++j) acc[i][j] = fma(a, bv[j], acc[i][j]);
             }
         }
     }
-    if (any_flushed) {
+    if (s.accumulate) {
 #pragma GCC unroll 14
-        for (int i = 0; i < rows; ++i)
+        for (int i = 0; i < rows; ++i) {
+            const float* from = y[i] + s.y_offset;
 #pragma GCC unroll 4
-            for (int j = 0; j < vectors; ++j) acc[i][j] += flushed[i][j];
+            for (int j = 0; j < vectors; ++j)
+                acc[i][j] +=
+                    j + 1 < vectors || tail == kWidth ? load(from + j * kWidth) : load_n(from + j * kWidth, tail);
+        }
     }
-    const bool relu = s.act.kind == ActivationKind::relu;
+    const bool relu = s.finish && s.act.kind == ActivationKind::relu;
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
         float* to = y[i] + s.y_offset;
@@ -86,11 +73,11 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y) {
             }
         }
     }
-    if (relu || s.act.kind == ActivationKind::none) return;
+    if (relu || !s.finish || s.act.kind == ActivationKind::none) return;
     for (int i = 0; i < rows; ++i) activate_row(s.act, s.columns, y[i] + s.y_offset);
 }
 
-using ConvTileFunction = void (*)(const ConvPanel&, const float* const*, float* const*);
+using ConvTileFunction = void (*)(const ConvPanel&, const float* const*, float* const*, const float*);
 
 template <int vectors, class Rows>
 struct ConvTileTable;
@@ -99,16 +86,21 @@ struct ConvTileTable<vectors, std::integer_sequence<int, i...>> {
     static constexpr ConvTileFunction functions[] = {conv_tile<i + 1, vectors>...};
 };
 
-// Tiles of equal height, so that no pixel is computed twice and none is left to a low tile alone.
+// What follows b is read next: the first tiles fetch as much of it as the panel holds. Tiles of equal height, so that
+// no pixel is computed twice and none is left to a low tile alone.
 template <int vectors>
 CK_INLINE void conv_tiles(const ConvPanel& s) {
     constexpr int most = most_rows(vectors);
     constexpr const ConvTileFunction* functions =
         ConvTileTable<vectors, std::make_integer_sequence<int, most>>::functions;
-    const int64_t tiles = ceil_div(s.pixels, most), rows = ceil_div(s.pixels, tiles);
+    const int64_t tiles = ceil_div(s.pixels, most), rows = ceil_div(s.pixels, tiles), k = s.taps * s.length;
+    const int64_t lines = k * vectors * kWidth / kLineFloats;
+    int64_t fetched = 0;
     for (int64_t i = 0; i < s.pixels; i += rows) {
         const int64_t count = s.pixels - i < rows ? s.pixels - i : rows;
-        functions[count - 1](s, s.x + i, s.y + i);
+        const float* next = s.b + (fetched < lines ? lines + fetched : 0) * kLineFloats;
+        functions[count - 1](s, s.x + i, s.y + i, next);
+        fetched += k;
     }
 }
 

@@ -10,20 +10,23 @@ namespace {
 template <int rows, int vectors>
 void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw) {
     vf acc[rows][vectors] = {};
-    for (int64_t line = 0; line < s.lines; ++line) {
-        const float* x[rows];
+    const float* x[rows];
 #pragma GCC unroll 14
-        for (int i = 0; i < rows; ++i) x[i] = s.x + tap[i] + line * s.x_line;
-        const float* dy = s.dy + line * s.dy_line;
-        for (int64_t q = 0, k = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel) {
-            vf b[vectors];
+    for (int i = 0; i < rows; ++i) x[i] = s.x + tap[i];
+    for (int64_t image = 0; image < s.images; ++image) {
+        for (int64_t line = 0; line < s.lines; ++line) {
+            const float* dy = s.dy + image * s.dy_image + line * s.dy_line;
+            int64_t k = image * s.x_image + line * s.x_line;
+            for (int64_t q = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel) {
+                vf b[vectors];
 #pragma GCC unroll 4
-            for (int j = 0; j < vectors; ++j) b[j] = load(dy + j * kWidth);
+                for (int j = 0; j < vectors; ++j) b[j] = load(dy + j * kWidth);
 #pragma GCC unroll 14
-            for (int i = 0; i < rows; ++i) {
-                const vf a = set1(x[i][k]);
+                for (int i = 0; i < rows; ++i) {
+                    const vf a = set1(x[i][k]);
 #pragma GCC unroll 4
-                for (int j = 0; j < vectors; ++j) acc[i][j] = fma(a, b[j], acc[i][j]);
+                    for (int j = 0; j < vectors; ++j) acc[i][j] = fma(a, b[j], acc[i][j]);
+                }
             }
         }
     }

@@ -46,12 +46,26 @@ CK_INLINE void copy_row(int64_t n, const float* src, float* dst) {
     for (; i < n; ++i) dst[i] = src[i];
 }
 
+// Zeros after the last element of src, up to the next whole vector of dst.
+CK_INLINE void copy_row_padded(int64_t n, const float* src, float* dst) {
+    for_vectors(n, [&](int64_t i, auto lanes) { store(dst + i, lanes.load(src + i)); });
+}
+
 void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, float* dst, int64_t width) {
     if (row == 1) {  // along the rows of the source, which may be long: all panels at once
+        const int64_t full = rows - rows % width;
+        const bool padded = width % kWidth == 0;
         for (int64_t p = 0; p < k; ++p, src += step) {
-            for (int64_t i = 0; i < rows; i += width)
-                copy_row(rows - i < width ? rows - i : width, src + i, dst + i * k + p * width);
+            for (int64_t i = 0; i < full; i += width) copy_row(width, src + i, dst + i * k + p * width);
+            if (full == rows) continue;
+            float* to = dst + full * k + p * width;
+            if (padded) {
+                copy_row_padded(rows - full, src + full, to);
+            } else {
+                copy_row(rows - full, src + full, to);
+            }
         }
+        if (padded) return;
     } else {
         for (int64_t i = 0; i < rows; i += width)
             pack_transposed(rows - i < width ? rows - i : width, k, src + i * row, row, dst + i * k, width);
