@@ -16,6 +16,25 @@ const Activation kActivations[] = {{},
                                    {ActivationKind::tanh},
                                    {ActivationKind::sigmoid}};
 
+std::vector<GemmShape> gemm_shapes() {
+    std::vector<GemmShape> shapes;
+    for (bool trans_a : {false, true})
+        for (bool trans_b : {false, true}) {
+            for (int64_t size : kSizes) {
+                shapes.push_back({size, 5, 7, trans_a, trans_b});
+                shapes.push_back({6, size, 9, trans_a, trans_b});
+                shapes.push_back({7, 17, size, trans_a, trans_b});
+                shapes.push_back({size, size, size, trans_a, trans_b});
+                shapes.push_back({1, size, 300, trans_a, trans_b});
+                shapes.push_back({size, 1, 5, trans_a, trans_b});
+            }
+            shapes.push_back({8, 2060, 260, trans_a, trans_b});  // a few rows: two groups of columns, two chunks of k
+            shapes.push_back({90, 100, 400, trans_a, trans_b});  // one block cut along k
+            shapes.push_back({350, 70, 40, trans_a, trans_b});   // several blocks of rows
+        }
+    return shapes;
+}
+
 Conv2dShape conv_shape(int64_t n, int64_t h, int64_t w, int64_t c, int64_t o, int64_t r, int64_t s) {
     Conv2dShape shape{};
     shape.n = n, shape.h = h, shape.w = w, shape.c = c, shape.o = o, shape.r = r, shape.s = s;
@@ -147,24 +166,34 @@ int64_t w_size(const Conv2dShape& s) {
 
 void test_gemm() {
     size_t turn = 0;
+    for (const GemmShape& s : gemm_shapes()) {
+        const Activation act = kActivations[turn++ % 6];
+        Array a = Array::random(s.m * s.k), bm = Array::random(s.k * s.n), bias = Array::random(s.n), c(s.m * s.n);
+        check("gemm", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            DerivedCache packed;
+            for (int use = 0; use < 3; ++use)
+                b.gemm(s, a.as<T>(), bm.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act, c.as<T>());
+        });
+    }
+}
+
+void test_gemm_stack() {
     for (bool trans_a : {false, true})
         for (bool trans_b : {false, true})
             for (int64_t size : kSizes)
                 for (const GemmShape& s : {GemmShape{size, 5, 7, trans_a, trans_b},
-                                           {6, size, 9, trans_a, trans_b},
-                                           {7, 17, size, trans_a, trans_b},
-                                           {size, size, size, trans_a, trans_b},
-                                           {1, size, 300, trans_a, trans_b},
-                                           {size, 1, 5, trans_a, trans_b}}) {
-                    const Activation act = kActivations[turn++ % 6];
-                    Array a = Array::random(s.m * s.k), bm = Array::random(s.k * s.n), bias = Array::random(s.n);
-                    Array c(s.m * s.n);
-                    check("gemm", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
+                                           {9, size, 8, trans_a, trans_b},
+                                           {size, 17, size, trans_a, trans_b},
+                                           {200, 40, size, trans_a, trans_b}}) {
+                    Broadcast stack{};  // [2,3] products; a repeats along the first axis, b along the second
+                    stack.ndim = 2;
+                    stack.shape[0] = 2, stack.shape[1] = 3;
+                    stack.stride_a[1] = s.m * s.k, stack.stride_b[0] = s.k * s.n;
+                    Array a = Array::random(3 * s.m * s.k), bm = Array::random(2 * s.k * s.n), c(6 * s.m * s.n);
+                    check("gemm_stack", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
                         using T = decltype(t);
-                        DerivedCache packed;
-                        for (int use = 0; use < 3; ++use)
-                            b.gemm(s, a.as<T>(), bm.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act,
-                                   c.as<T>());
+                        b.gemm_stack(s, stack, a.as<T>(), bm.as<T>(), c.as<T>());
                     });
                 }
 }
