@@ -176,9 +176,9 @@ def worst_errors(name, size, dtype, seed):
     return errors[0], errors[-1], max(errors[1:-1])
 
 
-# A bias that the next normalisation takes out again has a gradient of rounding errors: ``floor``. In float32 a ReLU that
-# flips moves the gradients by up to a percent, torch's own as well: it does so in every third draw of the weights, a
-# mistake in all of them. The deeper two networks run in float64.
+# A bias that the next normalisation takes out again has a gradient of rounding errors: ``floor``. In float32 a ReLU
+# that flips moves the gradients by up to a percent, torch's own as well: it does so in every third draw, a mistake
+# in all of them. The deeper two networks run in float64.
 @pytest.mark.parametrize(
     "name,size,dtype,tolerance",
     [

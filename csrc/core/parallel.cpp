@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <exception>
@@ -48,6 +49,29 @@ const bool fork_handler_set = pthread_atfork(nullptr, nullptr, [] {
                                   thread_setting() = 1;
                               }) == 0;
 
+#ifdef _OPENMP
+// On cores that other programs keep busy a team is worse than no team: each of its members has to get a core before a
+// loop can end, and that takes time slices of milliseconds where a loop takes microseconds. The results do not depend
+// on the number of threads, so the calling thread may go on alone for a while and then try again.
+using Clock = std::chrono::steady_clock;
+constexpr Clock::duration kShortest = std::chrono::milliseconds(25);  // a try costs up to three time slices of 4 ms
+constexpr Clock::duration kLongest = std::chrono::milliseconds(400);  // a core that is free again is soon used again
+std::atomic<Clock::rep> alone_until{0}, alone_for{kShortest.count()};
+
+// After a loop of a team: was it slower than one of its members would have been by its own pace, and by more than tasks
+// differ?
+void note_team(Clock::duration taken, Clock::duration alone) {
+    constexpr auto kSlack = std::chrono::milliseconds(1);
+    if (taken > alone + kSlack) {
+        const Clock::rep period = alone_for;
+        alone_until = Clock::now().time_since_epoch().count() + period;
+        alone_for = std::min<Clock::rep>(2 * period, kLongest.count());
+    } else if (taken > kSlack) {  // long enough to tell
+        alone_for = kShortest.count();
+    }
+}
+#endif
+
 }  // namespace
 
 int num_threads() {
@@ -71,19 +95,31 @@ bool parallel_enabled() {
 
 void detail::run_tasks(int64_t tasks, [[maybe_unused]] int64_t workers, TaskFunction function, void* context) {
 #ifdef _OPENMP
-    if (workers > 1 && !omp_in_parallel()) {
+    if (workers > 1 && !omp_in_parallel() && Clock::now().time_since_epoch().count() >= alone_until) {
         std::exception_ptr error;
         std::mutex mutex;
-        // dynamic,1: a static split runs as slowly as its slowest core when another program takes one.
-#    pragma omp parallel for schedule(dynamic, 1) num_threads(static_cast <int>(workers))
-        for (int64_t task = 0; task < tasks; ++task) {
-            try {
-                function(context, task, omp_get_thread_num());
-            } catch (...) {
+        std::atomic<int64_t> next{0};
+        const auto start = Clock::now();
+        auto alone = Clock::duration::max();  // what the fastest member would have taken for all tasks
+        // Task by task: a static split runs as slowly as its slowest core when another program takes one.
+#    pragma omp parallel num_threads(static_cast <int>(workers))
+        {
+            const auto begin = Clock::now();
+            int64_t done = 0;
+            for (int64_t task; (task = next++) < tasks; ++done) {
+                try {
+                    function(context, task, omp_get_thread_num());
+                } catch (...) {
+                    std::lock_guard<std::mutex> lock(mutex);
+                    if (!error) error = std::current_exception();
+                }
+            }
+            if (done > 0) {
                 std::lock_guard<std::mutex> lock(mutex);
-                if (!error) error = std::current_exception();
+                alone = std::min(alone, (Clock::now() - begin) * tasks / done);
             }
         }
+        note_team(Clock::now() - start, alone);
         if (error) std::rethrow_exception(error);
         return;
     }
