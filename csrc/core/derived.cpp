@@ -18,6 +18,7 @@ constexpr size_t kMostEntries = 34;
 struct DerivedCache::State {
     std::mutex mutex;
     std::unordered_set<DerivedCache*> holders;  // of buffers
+    uint64_t generation = 0;                    // number of drop_all's
 };
 
 // Never destroyed and held still over a fork, as the allocator's.
@@ -57,6 +58,10 @@ DerivedCache::Lookup DerivedCache::find(uint64_t key) {
     Entries dropped;
     std::lock_guard<std::mutex> lock(state().mutex);
     searched_ = true;
+    if (generation_ != state().generation) {
+        dropped = take_entries();
+        generation_ = state().generation;
+    }
     if (outside_writers_ > 0) return {};
     for (const Entry& entry : entries_)
         if (entry.key == key) return {entry.buffer, true, version_};
@@ -109,6 +114,7 @@ bool DerivedCache::writes_counted() {
 void DerivedCache::drop_all() {
     std::vector<Entries> dropped;
     std::lock_guard<std::mutex> lock(state().mutex);
+    ++state().generation;
     while (!state().holders.empty()) dropped.push_back((*state().holders.begin())->take_entries());
 }
 
