@@ -1,6 +1,6 @@
 """PyTorch with torch.compile (the inductor back end, which needs a C++ compiler), both layouts, fused optimizer.
 
-pip install torch --index-url https://download.pytorch.org/whl/cpu
+pip install torch
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PyTorch as it comes: both memory layouts, with and without its fused optimizers.
 
-pip install torch --index-url https://download.pytorch.org/whl/cpu
+pip install torch
 """
 
 from __future__ import annotations
