@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import convkit as ck
+from convkit import _core
 
 
 @pytest.mark.parametrize(
@@ -287,6 +288,22 @@ def test_numpy_integers_are_sizes_and_values():
     assert ck.full((1,), np.int64(2)).dtype == np.int64 and ck.full((1,), np.bool_(True)).dtype == np.bool_
     with pytest.raises(TypeError, match=r"^\[full\] a shape must be .*Received: 1\.5\.$"):
         ck.zeros(1.5)
+
+
+def test_a_list_that_changes_while_it_is_read():
+    class Index:
+        def __init__(self, change):
+            self.change = change
+
+        def __index__(self):
+            self.change()
+            return 1
+
+    for change in (lambda sizes: sizes.clear, lambda sizes: lambda: sizes.extend(range(10000))):
+        sizes = [1, 1, 1]
+        sizes[0] = Index(change(sizes))
+        with pytest.raises(TypeError):
+            _core.from_numpy(np.zeros(1, np.float32), False).reshape(sizes)
 
 
 def test_integers_beyond_int64_are_refused():

@@ -27,9 +27,10 @@ void bind_matmul(py::module_& m);       // bind_matmul.cpp: matmul, linear
 void bind_pool2d(py::module_& m);       // bind_pool2d.cpp: pooling and resizing
 
 // Sizes, strides and paddings come with every op, and pybind11's own conversion takes five times as long as this one.
-// The length of a tuple or list, -1 of anything else; its ints into out, false when it holds anything else.
+// The length of a tuple or list, -1 of anything else; its `size` ints into out, false
+// when it holds anything else.
 Py_ssize_t length(py::handle sequence);
-bool load_ints(py::handle sequence, int64_t* out);
+bool load_ints(py::handle sequence, Py_ssize_t size, int64_t* out);
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 py::dtype numpy_dtype(DType dtype);
@@ -43,7 +44,7 @@ struct type_caster<std::array<int64_t, size>> {
     using Ints = std::array<int64_t, size>;
     PYBIND11_TYPE_CASTER(Ints, const_name("collections.abc.Sequence[int]"));
     bool load(handle source, bool) {
-        return ck::bindings::length(source) == Py_ssize_t{size} && ck::bindings::load_ints(source, value.data());
+        return ck::bindings::length(source) == Py_ssize_t{size} && ck::bindings::load_ints(source, size, value.data());
     }
 };
 
@@ -54,7 +55,7 @@ struct type_caster<ck::Shape> {
         const Py_ssize_t size = ck::bindings::length(source);
         if (size < 0) return false;
         value.resize(static_cast<size_t>(size));
-        return ck::bindings::load_ints(source, value.data());
+        return ck::bindings::load_ints(source, size, value.data());
     }
 };
 

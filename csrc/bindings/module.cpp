@@ -8,10 +8,10 @@ Py_ssize_t length(py::handle sequence) {
     return PyList_Check(sequence.ptr()) ? PyList_GET_SIZE(sequence.ptr()) : -1;
 }
 
-bool load_ints(py::handle sequence, int64_t* out) {
-    PyObject** items = PySequence_Fast_ITEMS(sequence.ptr());  // of a tuple or list: no copy
-    for (Py_ssize_t i = 0; i < length(sequence); ++i) {
-        out[i] = PyLong_AsLongLong(items[i]);
+bool load_ints(py::handle sequence, Py_ssize_t size, int64_t* out) {
+    for (Py_ssize_t i = 0; i < size; ++i) {
+        if (length(sequence) != size) return false;  // __index__ of an element may have changed a list
+        out[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(sequence.ptr(), i));
         if (out[i] == -1 && PyErr_Occurred()) {
             PyErr_Clear();
             return false;
