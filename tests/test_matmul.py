@@ -44,6 +44,17 @@ def test_products(each_isa, trans_a, trans_b):
         assert_product(got, a, b)
 
 
+@pytest.mark.parametrize("trans_b", [False, True])
+@pytest.mark.parametrize("m,n,k", [(1, 1, 70000), (5, 1, 300), (3, 7, 40), (9, 4, 33), (2, 40, 3), (70, 5, 300)])
+def test_stacks(each_isa, m, n, k, trans_b):
+    """Products of one task, which are shared out whole: as exact as products of their own."""
+    rng = np.random.default_rng(0)
+    a, b = random(rng, 3, m, k), random(rng, 3, k, n)
+    got = _core.matmul(core(a), core(b.swapaxes(1, 2) if trans_b else b), False, trans_b)
+    for i in range(3):
+        assert_product(np.array(got)[i], a[i], b[i])
+
+
 PROBLEMS = small_problems(Gemm)
 
 

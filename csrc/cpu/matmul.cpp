@@ -197,20 +197,24 @@ void multiply(const Problem& g) {
     if (plan.chunks > 1) add_chunks(g, plan.chunks, parts.data(), g.n);
 }
 
+// c[m,columns], rows g.n apart, from `columns` columns of B from j on and k values from p on.
+void dots(const Problem& g, int64_t p, int64_t k, int64_t j, int64_t columns, float* c) {
+    const int64_t rows = balanced(g.m, kernels().gemm.dot_rows, 1);
+    for (int64_t i = 0; i < g.m; i += rows)
+        kernels().gemm.dots(std::min(rows, g.m - i), columns, k, g.a.data + i * g.a.row + p, g.a.row,
+                            g.b.data + j * g.b.row + p, g.b.row, c + i * g.n, g.n);
+}
+
 // Few rows of A against rows of B, both contiguous in k: dot products of what lies in memory. A task is a range of rows
 // of B and a chunk of k that keeps A in the L2.
 void multiply_dots(const Problem& g) {
     const int64_t chunk = balanced(g.k, kThinA / g.m, 64), chunks = ceil_div(g.k, chunk);
     const int64_t n = ceil_div(ceil_div(kThinGrain, chunk), 4) * 4, groups = ceil_div(g.n, n);
-    const int64_t rows = balanced(g.m, kernels().gemm.dot_rows, 1);
     Scratch<float> parts(chunks > 1 ? chunks * g.m * g.n : 0);
     parallel_for(chunks * groups, [&](int64_t task) {
         const int64_t q = task / groups, p = q * chunk, j = task % groups * n, columns = std::min(n, g.n - j);
         float* c = (chunks > 1 ? parts.data() + q * g.m * g.n : g.c) + j;
-        for (int64_t i = 0; i < g.m; i += rows) {
-            kernels().gemm.dots(std::min(rows, g.m - i), columns, std::min(chunk, g.k - p), g.a.data + i * g.a.row + p,
-                                g.a.row, g.b.data + j * g.b.row + p, g.b.row, c + i * g.n, g.n);
-        }
+        dots(g, p, std::min(chunk, g.k - p), j, columns, c);
         if (chunks == 1) finish(g, g.m, columns, j, c);
     });
     if (chunks > 1) add_chunks(g, chunks, parts.data(), g.n);
@@ -243,7 +247,11 @@ Problem make_problem(const GemmShape& s, const float* a, const float* b, float* 
     return g;
 }
 
-bool few_rows(const Problem& g) {
+// Rows of A, of which there are few, against rows of B.
+bool is_dots(const Problem& g) {
+    return g.k > 0 && g.m <= kThinRows && g.k >= 4 * (g.m - 1) && g.a.step == 1 && g.b.step == 1;
+}
+bool is_few_rows(const Problem& g) {
     return g.k > 0 && g.m <= kFewRows && g.b.row == 1;
 }
 
@@ -265,9 +273,8 @@ void gemm(const GemmShape& s, const float* a, const float* b, DerivedCache* pack
         std::swap(g.a, g.b);
         g.packed_b = nullptr;
     }
-    const bool dots = g.m <= kThinRows && g.k >= 4 * (g.m - 1) && g.a.step == 1 && g.b.step == 1;
-    if (g.k > 0 && dots) return multiply_dots(g);
-    if (few_rows(g)) return multiply_few_rows(g);
+    if (is_dots(g)) return multiply_dots(g);
+    if (is_few_rows(g)) return multiply_few_rows(g);
     multiply(g);
 }
 
@@ -293,7 +300,9 @@ void gemm_stack(const GemmShape& s, const Broadcast& stack, const float* a, cons
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         for (int64_t i = task * each; i < std::min(count, (task + 1) * each); ++i) {
             const Problem g = product(i);
-            if (few_rows(g)) {
+            if (is_dots(g)) {
+                dots(g, 0, g.k, 0, g.n, g.c);
+            } else if (is_few_rows(g)) {
                 kernels().gemm.combine_rows(g.m, g.n, g.k, g.a.data, g.a.row, g.a.step, g.b.data, g.b.step, g.c, g.n);
             } else {
                 multiply_block(g, plan, 0, nullptr, scratch.data() + worker * plan.scratch(), g.c);
