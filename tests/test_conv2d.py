@@ -8,6 +8,7 @@ import pytest
 
 import convkit as ck
 from cases import distinct
+from convkit import _core, ops
 from convkit.bench.shapes import Conv2d, parse
 from support import assert_bitwise_stable, check, make_case, problem_case, small_problems
 
@@ -42,6 +43,9 @@ def test_small_problems(name, each_isa):
         "n1c2h64o2k15p7",
         "n200c1h3o2k2",
         "n1c64h31o96k1p2",
+        "n2c130h9x11o33k3d4p4",  # taps far apart, in place
+        "n2c259h7x6o70k3s2d9p9",
+        "n1c128h12x5o17k5x2d1x3p0,3",
     ],
 )
 def test_blocks_and_splits(text, each_isa):
@@ -173,6 +177,32 @@ def test_empty_batch_has_zero_weight_gradients():
     assert y.shape == (0, 5, 5, 4)
     y.sum().backward()
     assert w.grad.shape == (4, 3, 3, 2) and not w.grad.numpy().any()
+
+
+@pytest.mark.parametrize("o", [20, 300])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("pooled", [False, True])
+def test_empty_batch_of_any_algorithm(o, kernel, pooled, each_isa):
+    op = ops.conv2d_max_pool2d if pooled else ck.conv2d
+    x, w = ck.zeros((0, 12, 12, 18), requires_grad=True), ck.ones((o, kernel, kernel, 18), requires_grad=True)
+    for _ in range(3):  # from the second call on packed filters are kept
+        y = op(x, w)
+        y.sum().backward()
+    assert y.shape[0] == 0 and x.grad.shape == x.shape
+    assert w.grad.shape == w.shape and not w.grad.numpy().any()
+
+
+@pytest.mark.parametrize("shape,problem", [((1, 512, 512, 1), {}), ((1, 9, 9, 256), {"padding": 30, "dilation": 30})])
+def test_no_more_scratch_than_input(shape, problem):
+    """Long rows of single pixels; and windows that reach far beyond the image."""
+    size = 3 if problem else 1
+    x, w = ck.zeros(shape, requires_grad=True), ck.zeros((16, size, size, shape[3]), requires_grad=True)
+    y = ck.conv2d(x, w, **problem)
+    _core.reset_scratch_peak()
+    ck.conv2d(x, w, **problem)
+    assert _core.scratch_peak() <= x.size * 4 + 2 * w.size * 4
+    y.sum().backward()
+    assert _core.scratch_peak() <= 4 * (x.size + w.size + y.size) * 4
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,10 @@ struct Plan {
 
 void plan_blocks(const DirectConv& s, Plan& plan) {
     ConvWindows& v = plan.windows;
-    v = plan_windows(plan.unit, kBlockPixels, kBufferFloats, true, s.pixel * s.stride_w <= kNarrowPixel);
+    const WindowPlace place = plan.by_tap && dilated(s)              ? WindowPlace::in_place
+                              : s.pixel * s.stride_w <= kNarrowPixel ? WindowPlace::in_place_inside
+                                                                     : WindowPlace::copied;
+    v = plan_windows(plan.unit, kBlockPixels, kBufferFloats, place);
     plan.images = std::max<int64_t>(1, v.rows / s.p);
     v.rows = v.rows < s.p ? ceil_div(s.p, ceil_div(s.p, v.rows)) : plan.images * s.p;
     plan.row_blocks = plan.images > 1 ? 1 : ceil_div(s.p, v.rows);
@@ -167,21 +170,12 @@ void place_dy(const DirectConv& s, const Plan& plan, const Block& block, const T
     panel.dy_pixel = plan.panel_columns;
 }
 
-// The output positions of [begin,end) at which a tap lies inside the input.
-TapRange meeting(int64_t begin, int64_t end, int64_t tap, int64_t stride, int64_t pad, int64_t in) {
-    const int64_t offset = tap - pad;  // of the input read by output 0
-    const int64_t first = offset < 0 ? ceil_div(-offset, stride) : 0;
-    const int64_t stop = offset < in ? (in - 1 - offset) / stride + 1 : 0;
-    begin = std::max(begin, first);
-    return {begin, std::max(begin, std::min(end, stop))};
-}
-
 // One tile: channels of a unit at one tap. Pixels at which the tap lies in the padding are left out.
 void add_tap(const DirectConv& s, const Plan& plan, const Block& block, WeightPanel panel, const Task& task,
              int64_t unit, int64_t t) {
     const int64_t r = t / s.s * s.dilation_h, column = t % s.s * s.dilation_w;
-    const TapRange p = meeting(block.p0, block.p0 + block.lines, r, s.stride_h, s.pad_top, s.h);
-    const TapRange q = meeting(block.q0, block.q1, column, s.stride_w, s.pad_left, s.w);
+    const OutputRange p = meeting(block.p0, block.p0 + block.lines, r, s.stride_h, s.pad_top, s.h);
+    const OutputRange q = meeting(block.q0, block.q1, column, s.stride_w, s.pad_left, s.w);
     const int64_t line = p.begin - block.p0, pixel = q.begin - block.q0, first = unit * plan.unit.c;
     panel.rows = std::min(plan.unit.c, s.c - first);
     panel.lines = p.end - p.begin;

@@ -110,12 +110,25 @@ DirectConv merge_pixels(DirectConv s) {
     return s;
 }
 
-ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread, bool in_place) {
+bool dilated(const DirectConv& s) {
+    return (s.r > 1 && s.dilation_h > 1) || (s.s > 1 && s.dilation_w > 1);
+}
+
+OutputRange meeting(int64_t begin, int64_t end, int64_t tap, int64_t stride, int64_t pad, int64_t in) {
+    const int64_t offset = tap - pad;  // of the input read by output 0
+    const int64_t first = offset < 0 ? ceil_div(-offset, stride) : 0;
+    const int64_t stop = offset < in ? (in - 1 - offset) / stride + 1 : 0;
+    begin = std::max(begin, first);
+    return {begin, std::max(begin, std::min(end, stop))};
+}
+
+ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, WindowPlace place) {
     ConvWindows v{};
-    v.in_place = s.k() == 0 || (in_place && inside(s) && !(spread && aliases(s.pixel * s.stride_w)));
+    v.in_place = s.k() == 0 || place == WindowPlace::in_place ||
+                 (place == WindowPlace::in_place_inside && inside(s) && !aliases(s.pixel * s.stride_w));
     v.step_h = s.r == 1 && !v.in_place ? 1 : s.stride_h;
     v.step_w = s.s == 1 && !v.in_place ? 1 : s.stride_w;
-    v.pixel_step = v.in_place ? s.pixel : s.c + (spread && aliases(s.c * v.step_w) ? 16 : 0);
+    v.pixel_step = v.in_place ? s.pixel : s.c + (aliases(s.c * v.step_w) ? 16 : 0);
     const auto read = [&](int64_t rows) {
         return most_input_rows(s, rows) * input_columns(s, v.columns) * v.pixel_step;
     };

@@ -43,9 +43,22 @@ struct ConvWindows {
     }
 };
 
-// Blocks of about `pixels` outputs that read about `most_floats` at most. `spread`: no two neighbouring windows
-// a multiple of 2 KiB apart, where they would share a set of the first-level cache. Copies unless `in_place`.
-ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, bool spread, bool in_place = true);
+// Where windows lie: always copied; in place where they are inside the image and no two neighbours a multiple of 2 KiB
+// apart, where they would share a set of the first-level cache; or always in place, for callers that leave out the taps
+// in the padding.
+enum class WindowPlace : uint8_t { copied, in_place_inside, in_place };
+
+// Blocks of about `pixels` outputs that read about `most_floats` at most.
+ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, WindowPlace place);
+
+// Whether a copy of a window's rows would be mostly rows and columns that no tap meets.
+bool dilated(const DirectConv& s);
+
+// The output positions of [begin,end) at which a tap, dilation included, lies inside the input.
+struct OutputRange {
+    int64_t begin, end;
+};
+OutputRange meeting(int64_t begin, int64_t end, int64_t tap, int64_t stride, int64_t pad, int64_t in);
 
 // The window of the first of `count` output rows from p0 and of the columns [q0,q1) of one image. Copies to `buffer`
 // when windows are not in place, and moves `buffer` past the copy.

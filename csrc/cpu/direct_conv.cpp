@@ -46,18 +46,18 @@ struct Plan {
 
 // Small maps: at 7x7 a 3x3 filter has 18% of its taps in the padding, at 14x14 9%.
 bool skip_pays(const DirectConv& s) {
-    const auto inside = [](int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in) {
+    if (s.c < kSkipChannels) return false;
+    const auto met = [](int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in) {
         int64_t count = 0;
-        for (int64_t i = 0; i < out; ++i) {
-            const TapRange range = taps_inside(i * stride - pad, taps, dilation, in);
-            count += std::max<int64_t>(0, range.end - range.begin);
+        for (int64_t t = 0; t < taps; ++t) {
+            const OutputRange range = meeting(0, out, t * dilation, stride, pad, in);
+            count += range.end - range.begin;
         }
         return count;
     };
-    if (s.c < kSkipChannels) return false;
-    const int64_t met = inside(s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h) *
-                        inside(s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w);
-    return 16 * met < 15 * s.p * s.q * s.r * s.s;
+    const int64_t inside = met(s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h) *
+                           met(s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w);
+    return 16 * inside < 15 * s.p * s.q * s.r * s.s;
 }
 
 // A task has fewer than kItemPixels when there would be too few tasks to share.
@@ -77,8 +77,10 @@ Plan make_plan(const DirectConv& s) {
     }
     plan.panel_group = ceil_div(plan.panels, plan.panel_groups);
     plan.panel_groups = ceil_div(plan.panels, plan.panel_group);
-    plan.windows = plan_windows(s, target, kBufferFloats, true);
-    plan.skip = skip_pays(s);
+    const bool in_place = dilated(s) && s.c >= kSkipChannels;
+    plan.windows =
+        plan_windows(s, target, kBufferFloats, in_place ? WindowPlace::in_place : WindowPlace::in_place_inside);
+    plan.skip = in_place || skip_pays(s);
     const bool runs = s.dilation_w == 1 && plan.windows.pixel_step == s.c && !plan.skip;
     plan.taps = s.k() == 0 ? 0 : runs ? s.r : s.r * s.s;
     plan.length = runs ? s.s * s.c : s.c;
@@ -237,7 +239,7 @@ void direct_conv(const DirectConv& problem, const float* x, const float* filters
     Scratch<int64_t> tap(plan.taps);
     for (int64_t t = 0; t < plan.taps; ++t)
         tap.data()[t] = plan.length == s.s * s.c ? v.tap(s, t, 0) : v.tap(s, t / s.s, t % s.s);
-    Scratch<Band> rows(s.p), columns(s.q);
+    Scratch<Band> rows(plan.skip ? s.p : 1), columns(plan.skip ? s.q : 1);
     const int64_t row_bands = find_bands(plan.skip, s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h, rows.data());
     const int64_t column_bands =
         find_bands(plan.skip, s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w, columns.data());

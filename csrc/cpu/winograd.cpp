@@ -209,8 +209,8 @@ bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
 
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x, const float* w, bool rotated,
                    DerivedCache* packed, const float* bias, Activation act, const WinogradResult& y) {
+    if (s.n == 0) return;
     const Plan plan = make_plan(size, s);
-    if (plan.tiles.count == 0) return;
     const Filters filters{w, rotated};
     const uint64_t key = packing_key(Packing::winograd, {static_cast<int64_t>(size), rotated, s.c, s.o});
     const DerivedCache::Lookup found = packed ? packed->find(key) : DerivedCache::Lookup{};
