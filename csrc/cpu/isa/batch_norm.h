@@ -13,7 +13,7 @@ CK_INLINE vf normalised(vf x, vf mean, vf scale, vf bias) {
 
 void batch_norm_moments(int64_t rows, int64_t row, int64_t columns, const float* x, const float* shift, float* sum,
                         float* square) {
-    for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+    for_row_groups(rows, row, columns, {x}, [&](int64_t offset, int64_t i, auto lanes, int group) {
         const vf centre = lanes.load(shift + i);
         vf s = {}, q = {};
 #pragma GCC unroll 8
@@ -30,15 +30,16 @@ void batch_norm_moments(int64_t rows, int64_t row, int64_t columns, const float*
 void batch_norm_normalise(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
                           const float* scale, const float* bias, const float* residual, float* y, bool stream_y) {
     visit_activation(act, [&](auto f) {
-        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
-            const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
-            for (int r = 0; r < group; ++r) {
-                const int64_t at = offset + r * row;
-                vf z = normalised(lanes.load(x + at), m, s, b);
-                if (residual) z += lanes.load(residual + at);
-                stream_y ? stream(y + at, f(z)) : lanes.store(y + at, f(z));
-            }
-        });
+        for_row_groups(rows, row, columns, {x, residual ? residual : x},
+                       [&](int64_t offset, int64_t i, auto lanes, int group) {
+                           const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
+                           for (int r = 0; r < group; ++r) {
+                               const int64_t at = offset + r * row;
+                               vf z = normalised(lanes.load(x + at), m, s, b);
+                               if (residual) z += lanes.load(residual + at);
+                               stream_y ? stream(y + at, f(z)) : lanes.store(y + at, f(z));
+                           }
+                       });
     });
 }
 
@@ -46,7 +47,7 @@ void batch_norm_gradient_sums(int64_t rows, int64_t row, int64_t columns, Activa
                               const float* mean, const float* scale, const float* bias, const float* y, const float* dy,
                               float* dz, float* sum, float* product) {
     visit_activation(act, [&](auto f) {
-        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+        for_row_groups(rows, row, columns, {x, dy, y ? y : x}, [&](int64_t offset, int64_t i, auto lanes, int group) {
             const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
             vf total = {}, products = {};
             for (int r = 0; r < group; ++r) {
@@ -68,7 +69,7 @@ void batch_norm_input_gradient(int64_t rows, int64_t row, int64_t columns, Activ
                                const float* mean, const float* scale, const float* bias, const float* dy,
                                const float* slope, const float* offset_, float* dx, bool stream_dx) {
     visit_activation(act, [&](auto f) {
-        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+        for_row_groups(rows, row, columns, {x, dy}, [&](int64_t offset, int64_t i, auto lanes, int group) {
             const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
             const vf u = slope ? lanes.load(slope + i) : vf{}, w = slope ? lanes.load(offset_ + i) : vf{};
             for (int r = 0; r < group; ++r) {
