@@ -81,12 +81,14 @@ struct ColumnConstants {
     }
 };
 
-// fn(offset, rows, columns) for groups of wide rows, in parallel.
+// fn(offset, rows, columns) for groups of wide rows, in parallel. The last ones first: the pass before, over the same
+// matrices, has left these in the cache.
 template <class F>
 void for_wide_rows(const ColumnBlocks& b, F&& fn) {
     const int64_t group = ceil_div(std::max<int64_t>(1, kGrain / b.width), 8) * 8;
-    parallel_ranges(b.rows, group, [&](int64_t begin, int64_t end) { fn(begin * b.width, end - begin, b.width); });
     if (b.tail) fn(b.rows * b.width, int64_t{1}, b.tail);
+    parallel_ranges(b.rows, group,
+                    [&](int64_t begin, int64_t end) { fn((b.rows - end) * b.width, end - begin, b.width); });
 }
 
 }  // namespace

@@ -76,11 +76,23 @@ CK_INLINE Best walk_window(const Pool2dShape& s, Lanes lanes, const float* corne
     return best;
 }
 
+// Asks for what windows further on in the rows of the image read anew where the stride is 2: two rows, each two vectors
+// on for every vector of the output. The windows hop from pixel to pixel, which no prefetcher of a CPU follows.
+CK_INLINE void prefetch_windows(const Pool2dShape& s, const float* corner) {
+    constexpr int kAhead = 512;  // 2 KiB
+    const float* row = corner + (s.r - 2) * s.dilation_h * s.w * s.c + kAhead;
+    for (int r = 0; r < 2; ++r, row += s.dilation_h * s.w * s.c) {
+        __builtin_prefetch(row);
+        __builtin_prefetch(row + kWidth);
+    }
+}
+
 // One output pixel. NaN (or infinities of both signs) are rare: the exact walk is left to them.
 template <int kR, int kS, class Index>
 CK_INLINE void max_pixel(const Pool2dShape& s, const float* corner, TapRange rows, TapRange columns, float* y,
                          Index* argmax, bool stream_y) {
     for_vectors(s.c, [&](int64_t c, auto lanes) {
+        if constexpr (kR > 0) prefetch_windows(s, corner + 2 * c);
         const auto quick = walk_window<NumberMaximum, kR, kS>(s, lanes, corner + c, rows, columns);
         vf value = quick.value;
         vi offset = quick.offset;
