@@ -49,14 +49,14 @@ void batch_norm_normalise(int64_t rows, int64_t row, int64_t columns, Activation
         for_rows(rows, row, columns, stream_y, {x, residual}, [&](int64_t at, int64_t i, auto lanes) {
             vf z = normalised(lanes.load(x + at), lanes.load(mean + i), lanes.load(scale + i), lanes.load(bias + i));
             if (residual) z += lanes.load(residual + at);
-            stream_y ? stream(y + at, f(z)) : lanes.store(y + at, f(z));
+            stream_y ? lanes.stream(y + at, f(z)) : lanes.store(y + at, f(z));
         });
     });
 }
 
 void batch_norm_gradient_sums(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x,
                               const float* mean, const float* scale, const float* bias, const float* y, const float* dy,
-                              float* dz, float* sum, float* product) {
+                              float* dz, bool stream_dz, float* sum, float* product) {
     visit_activation(act, [&](auto f) {
         for_row_groups(rows, row, columns, {x, dy, y}, [&](int64_t offset, int64_t i, auto lanes, int group) {
             const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
@@ -66,7 +66,7 @@ void batch_norm_gradient_sums(int64_t rows, int64_t row, int64_t columns, Activa
                 const vf v = lanes.load(x + at);
                 const vf out = y ? lanes.load(y + at) : f(normalised(v, m, s, b));
                 const vf g = f.gradient(out, lanes.load(dy + at));
-                if (dz) lanes.store(dz + at, g);
+                if (dz) stream_dz ? lanes.stream(dz + at, g) : lanes.store(dz + at, g);
                 total += g;
                 products = fma(g, v - m, products);
             }
@@ -85,7 +85,7 @@ void batch_norm_input_gradient(int64_t rows, int64_t row, int64_t columns, Activ
             const vf v = lanes.load(x + at);
             vf d = f.gradient(f(normalised(v, m, s, lanes.load(bias + i))), lanes.load(dy + at)) * s;
             if (slope) d += fma(v - m, lanes.load(slope + i), lanes.load(offset + i));
-            stream_dx ? stream(dx + at, d) : lanes.store(dx + at, d);
+            stream_dx ? lanes.stream(dx + at, d) : lanes.store(dx + at, d);
         });
     });
 }

@@ -237,6 +237,62 @@ void gather_blocks(const Pool2dShape& s, int64_t i, const float* dy, const uint8
     }
 }
 
+// Few channels, less than a vector. The windows [from,to) of row p, each twice, as it lies over its two columns of
+// inputs: their gradients, and the taps of the maxima as the first column (even) and the second (odd) look for them.
+template <int K>
+CK_INLINE void spread_windows(const Pool2dShape& s, int64_t p, int64_t from, int64_t to, const float* dy,
+                              const uint8_t* argmax, float* gradient, float* tap) {
+    for (int64_t q = from; q < to; ++q, gradient += 2 * s.c, tap += 2 * s.c) {
+        vf g = {};
+        vi even = set1_int(-1), odd = even;
+        if (p >= 0 && p < s.p && q >= 0 && q < s.q) {
+            const int64_t at = (p * s.q + q) * s.c;
+            const auto read = [&](auto lanes) {
+                g = lanes.load(dy + at);
+                even = load_offsets(lanes, argmax + at);
+            };
+            at + kWidth <= s.p* s.q* s.c ? read(AllLanes{}) : read(FirstLanes{static_cast<int>(s.c)});
+            for (int r = 0; r < K; ++r) odd = select(even == r * K + 1, set1_int(r * K), odd);
+        }
+        // Whole vectors: what they write too much is written again by the next.
+        store(gradient, g);
+        store(gradient + s.c, g);
+        store(tap, from_bits(even));
+        store(tap + s.c, from_bits(odd));
+    }
+}
+
+// As gather_blocks, for few channels: vectors run over the pixels of a row.
+template <int K>
+void gather_narrow_blocks(const Pool2dShape& s, int64_t i, const float* dy, const uint8_t* argmax, float* dx) {
+    constexpr int kAlong = K - 1;
+    constexpr int64_t kPiece = 512;  // floats of a row at a time: the scratch stays in L1
+    float gradient[kAlong][kPiece + 3 * kWidth], tap[kAlong][kPiece + 3 * kWidth];
+    const int64_t blocks = ceil_div(s.w + s.pad_left, 2), piece = kPiece / (2 * s.c);
+    for (int64_t j = 0; j < blocks; j += piece) {
+        const int64_t end = j + piece < blocks ? j + piece : blocks;
+        for (int a = 0; a < kAlong; ++a) spread_windows<K>(s, i - a, j - (K - 2), end, dy, argmax, gradient[a], tap[a]);
+        const int64_t left = 2 * j - s.pad_left, first = left < 0 ? 0 : left;
+        const int64_t stop = 2 * end - s.pad_left < s.w ? 2 * end - s.pad_left : s.w;
+        for (int k = 0; k < 2; ++k) {
+            const int64_t h = 2 * i + k - s.pad_top;
+            if (h < 0 || h >= s.h) continue;
+            for_vectors((stop - first) * s.c, [&](int64_t c, auto lanes) {
+                vf sum = {};
+#pragma GCC unroll 4
+                for (int m = kAlong * kAlong - 1; m >= 0; --m) {  // ascending windows, as gather_row
+                    const int r = k + 2 * (m / kAlong), t = 2 * (m % kAlong);
+                    if (r >= K) continue;
+                    const int64_t at = (first - left + 2 * (K - 2 - m % kAlong)) * s.c + c;
+                    const vi wins = bits(lanes.load(tap[m / kAlong] + at)) == r * K + t;
+                    sum += select(wins, lanes.load(gradient[m / kAlong] + at), vf{});
+                }
+                lanes.store(dx + (h * s.w + first) * s.c + c, sum);
+            });
+        }
+    }
+}
+
 template <class Index>
 void gather_rows(const Pool2dShape& s, int64_t begin, int64_t end, const float* dy, const void* argmax, float* dx,
                  bool stream_dx) {
@@ -248,6 +304,12 @@ void max_pool_gradient_rows(const Pool2dShape& s, int64_t begin, int64_t end, co
                             float* dx, bool stream_dx) {
     const bool dense = s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 && s.dilation_w == 1 && s.r == s.s;
     if (dense && (s.r == 2 || s.r == 3)) {
+        if (s.c < kWidth) {
+            for (int64_t i = begin / 2; 2 * i < end; ++i)
+                (s.r == 2 ? gather_narrow_blocks<2> : gather_narrow_blocks<3>)(s, i, dy,
+                                                                               static_cast<const uint8_t*>(argmax), dx);
+            return;
+        }
         for (int64_t i = begin / 2; 2 * i < end; ++i)
             (s.r == 2 ? gather_blocks<2> : gather_blocks<3>)(s, i, dy, static_cast<const uint8_t*>(argmax), dx,
                                                              stream_dx);
