@@ -262,33 +262,43 @@ CK_INLINE void spread_windows(const Pool2dShape& s, int64_t p, int64_t from, int
     }
 }
 
-// As gather_blocks, for few channels: vectors run over the pixels of a row.
+// As gather_blocks for the rows of blocks [begin,end), for few channels: vectors run over the pixels of a row.
 template <int K>
-void gather_narrow_blocks(const Pool2dShape& s, int64_t i, const float* dy, const uint8_t* argmax, float* dx) {
+void gather_narrow_blocks(const Pool2dShape& s, int64_t begin, int64_t end, const float* dy, const uint8_t* argmax,
+                          float* dx) {
     constexpr int kAlong = K - 1;
     constexpr int64_t kPiece = 512;  // floats of a row at a time: the scratch stays in L1
     float gradient[kAlong][kPiece + 3 * kWidth], tap[kAlong][kPiece + 3 * kWidth];
     const int64_t blocks = ceil_div(s.w + s.pad_left, 2), piece = kPiece / (2 * s.c);
     for (int64_t j = 0; j < blocks; j += piece) {
-        const int64_t end = j + piece < blocks ? j + piece : blocks;
-        for (int a = 0; a < kAlong; ++a) spread_windows<K>(s, i - a, j - (K - 2), end, dy, argmax, gradient[a], tap[a]);
+        const int64_t last = j + piece < blocks ? j + piece : blocks;
         const int64_t left = 2 * j - s.pad_left, first = left < 0 ? 0 : left;
-        const int64_t stop = 2 * end - s.pad_left < s.w ? 2 * end - s.pad_left : s.w;
-        for (int k = 0; k < 2; ++k) {
-            const int64_t h = 2 * i + k - s.pad_top;
-            if (h < 0 || h >= s.h) continue;
-            for_vectors((stop - first) * s.c, [&](int64_t c, auto lanes) {
-                vf sum = {};
+        const int64_t stop = 2 * last - s.pad_left < s.w ? 2 * last - s.pad_left : s.w;
+        const auto spread = [&](int64_t p) {  // row p of windows stays until row p + kAlong
+            const int64_t slot = (p + kAlong) % kAlong;
+            spread_windows<K>(s, p, j - (K - 2), last, dy, argmax, gradient[slot], tap[slot]);
+        };
+        if (K == 3) spread(begin - 1);
+        for (int64_t i = begin; i < end; ++i) {
+            spread(i);
+#pragma GCC unroll 2
+            for (int k = 0; k < 2; ++k) {
+                const int64_t h = 2 * i + k - s.pad_top;
+                if (h < 0 || h >= s.h) continue;
+                for_vectors((stop - first) * s.c, [&](int64_t c, auto lanes) {
+                    vf sum = {};
 #pragma GCC unroll 4
-                for (int m = kAlong * kAlong - 1; m >= 0; --m) {  // ascending windows, as gather_row
-                    const int r = k + 2 * (m / kAlong), t = 2 * (m % kAlong);
-                    if (r >= K) continue;
-                    const int64_t at = (first - left + 2 * (K - 2 - m % kAlong)) * s.c + c;
-                    const vi wins = bits(lanes.load(tap[m / kAlong] + at)) == r * K + t;
-                    sum += select(wins, lanes.load(gradient[m / kAlong] + at), vf{});
-                }
-                lanes.store(dx + (h * s.w + first) * s.c + c, sum);
-            });
+                    for (int m = kAlong * kAlong - 1; m >= 0; --m) {  // ascending windows, as gather_row
+                        const int r = k + 2 * (m / kAlong), t = 2 * (m % kAlong);
+                        if (r >= K) continue;
+                        const int64_t slot = (i - m / kAlong + kAlong) % kAlong;
+                        const int64_t at = (first - left + 2 * (K - 2 - m % kAlong)) * s.c + c;
+                        const vi wins = bits(lanes.load(tap[slot] + at)) == r * K + t;
+                        sum += select(wins, lanes.load(gradient[slot] + at), vf{});
+                    }
+                    lanes.store(dx + (h * s.w + first) * s.c + c, sum);
+                });
+            }
         }
     }
 }
@@ -304,15 +314,12 @@ void max_pool_gradient_rows(const Pool2dShape& s, int64_t begin, int64_t end, co
                             float* dx, bool stream_dx) {
     const bool dense = s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 && s.dilation_w == 1 && s.r == s.s;
     if (dense && (s.r == 2 || s.r == 3)) {
-        if (s.c < kWidth) {
-            for (int64_t i = begin / 2; 2 * i < end; ++i)
-                (s.r == 2 ? gather_narrow_blocks<2> : gather_narrow_blocks<3>)(s, i, dy,
-                                                                               static_cast<const uint8_t*>(argmax), dx);
-            return;
-        }
+        const auto* offsets = static_cast<const uint8_t*>(argmax);
+        if (s.c < kWidth)
+            return (s.r == 2 ? gather_narrow_blocks<2> : gather_narrow_blocks<3>)(s, begin / 2, ceil_div(end, 2), dy,
+                                                                                  offsets, dx);
         for (int64_t i = begin / 2; 2 * i < end; ++i)
-            (s.r == 2 ? gather_blocks<2> : gather_blocks<3>)(s, i, dy, static_cast<const uint8_t*>(argmax), dx,
-                                                             stream_dx);
+            (s.r == 2 ? gather_blocks<2> : gather_blocks<3>)(s, i, dy, offsets, dx, stream_dx);
         return;
     }
     switch (argmax_itemsize(s)) {
