@@ -28,6 +28,11 @@ def test_channel_counts(channels, each_isa):
     check(batch_norm_case((3, 7, 5, channels)))
 
 
+@pytest.mark.parametrize("channels", [8, 16])  # of 8 the last vector of AVX-512 is half full
+def test_results_larger_than_the_caches(channels, each_isa):
+    check(batch_norm_case((1, 513, 4104 // channels + 2, channels), activation="relu"))
+
+
 def test_running_statistics_are_updated_in_place_with_the_unbiased_variance():
     x = np.array([[1.0], [2.0], [6.0]], np.float32)  # mean 3, biased variance 14/3, unbiased 7
     mean, var = ck.zeros((1,)), ck.ones((1,))

@@ -28,6 +28,11 @@ def test_small_problems(name, each_isa):
     check(problem_case(PROBLEMS[name]))
 
 
+@pytest.mark.parametrize("pool", ["k2", "k3s2p1", "k2s1"])
+def test_results_larger_than_the_caches(pool, each_isa):
+    check(problem_case(parse(f"maxpool:n1c16h363{pool}")))
+
+
 def test_first_maximum_wins(each_isa):
     y, indices = pooled(image([[1, 3, 3, 0], [3, 3, 0, 0], [2, 2, -0.0, 0.0], [2, 2, 0.0, -0.0]]), 2)
     np.testing.assert_array_equal(y, [[3, 3], [2, 0]])

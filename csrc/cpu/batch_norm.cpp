@@ -81,12 +81,14 @@ struct ColumnConstants {
     }
 };
 
-// fn(offset, rows, columns) for groups of wide rows, in parallel.
+// fn(offset, rows, columns) for groups of wide rows, in parallel. The last ones first: the pass before, over the same
+// matrices, has left these in the cache.
 template <class F>
 void for_wide_rows(const ColumnBlocks& b, F&& fn) {
     const int64_t group = ceil_div(std::max<int64_t>(1, kGrain / b.width), 8) * 8;
-    parallel_ranges(b.rows, group, [&](int64_t begin, int64_t end) { fn(begin * b.width, end - begin, b.width); });
     if (b.tail) fn(b.rows * b.width, int64_t{1}, b.tail);
+    parallel_ranges(b.rows, group,
+                    [&](int64_t begin, int64_t end) { fn((b.rows - end) * b.width, end - begin, b.width); });
 }
 
 }  // namespace
@@ -134,11 +136,13 @@ void batch_norm_gradient(const BatchNormShape& s, const float* x, const float* m
         const bool costly = act.kind == ActivationKind::tanh || act.kind == ActivationKind::sigmoid;
         const bool from_y = act.kind != ActivationKind::none && (dz || costly);
         float* g = !from_y ? nullptr : dz ? dz : dx;
+        const bool stream = worth_streaming(dx, s.rows * s.c, b.width);
+        const bool stream_g = g && worth_streaming(g, s.rows * s.c, b.width);
         column_sums<2>(s.rows, s.c, sums.data(), [&](int64_t at, int64_t rows, int64_t columns, float* partial) {
             const int64_t j = at % b.width;
             kernels().batch_norm.gradient_sums(rows, b.width, columns, act, x + at, k.mean + j, k.scale + j, k.bias + j,
-                                               from_y ? y + at : nullptr, dy + at, g ? g + at : nullptr, partial,
-                                               partial + kStrip);
+                                               from_y ? y + at : nullptr, dy + at, g ? g + at : nullptr, stream_g,
+                                               partial, partial + kStrip);
         });
         Scratch<float> means(2 * b.width);
         float *slope = means.data(), *offset = slope + b.width;
@@ -150,7 +154,6 @@ void batch_norm_gradient(const BatchNormShape& s, const float* x, const float* m
         }
         if (from_y) act = Activation{};
         const float* from = from_y ? g : dy;
-        const bool stream = worth_streaming(dx, s.rows * s.c, b.width);
         for_wide_rows(b, [&](int64_t at, int64_t rows, int64_t columns) {
             kernels().batch_norm.gradient(rows, b.width, columns, act, x + at, k.mean, k.scale, k.bias, from + at,
                                           s.training ? slope : nullptr, s.training ? offset : nullptr, dx + at, stream);

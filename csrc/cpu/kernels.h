@@ -313,10 +313,10 @@ struct BatchNormKernels {
     void (*normalise)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
                       const float* scale, const float* bias, const float* residual, float* y, bool stream);
     // sums of g and of g (x - mean), where g = dy activation' is found from y, or from z when y is null. dz = g unless
-    // null.
+    // null; stream_dz as above.
     void (*gradient_sums)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
-                          const float* scale, const float* bias, const float* y, const float* dy, float* dz, float* sum,
-                          float* product);
+                          const float* scale, const float* bias, const float* y, const float* dy, float* dz,
+                          bool stream_dz, float* sum, float* product);
     // dx = g * scale + (x - mean) * slope + offset with g from z; slope and offset are null together.
     void (*gradient)(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
                      const float* scale, const float* bias, const float* dy, const float* slope, const float* offset,

@@ -9,7 +9,7 @@ namespace ck::cpu {
 // follows them: a loop over threads ends in locked instructions, which wait for them, and a serial one is read by its
 // own thread.
 inline bool worth_streaming(const float* y, int64_t elements, int64_t row) {
-    constexpr int64_t kElements = 4 << 20;  // 16 MiB
+    constexpr int64_t kElements = 2 << 20;  // 8 MiB
     return elements >= kElements && row % kernels().vector_width == 0 && reinterpret_cast<uintptr_t>(y) % 64 == 0;
 }
 

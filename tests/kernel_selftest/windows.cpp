@@ -18,6 +18,12 @@ std::vector<Pool2dShape> pool_shapes(bool dilated) {
         if (dilated) s.dilation_h = 2;
         shapes.push_back(s);
     }
+    Pool2dShape narrow{};  // few channels in a row of more than one piece
+    narrow.n = 2, narrow.h = 7, narrow.w = 131, narrow.c = 5, narrow.dilation_h = narrow.dilation_w = 1;
+    narrow.r = narrow.s = narrow.stride_h = narrow.stride_w = 2;
+    shapes.push_back(narrow);
+    narrow.r = narrow.s = 3, narrow.pad_top = narrow.pad_left = narrow.pad_right = 1;
+    shapes.push_back(narrow);
     Pool2dShape wide{};  // a window of more than 256 places
     wide.n = 1, wide.h = wide.w = 19, wide.c = 5, wide.r = wide.s = 17, wide.stride_h = wide.stride_w = 1;
     wide.dilation_h = wide.dilation_w = 1;

@@ -13,7 +13,7 @@ CK_INLINE vf normalised(vf x, vf mean, vf scale, vf bias) {
 
 void batch_norm_moments(int64_t rows, int64_t row, int64_t columns, const float* x, const float* shift, float* sum,
                         float* square) {
-    for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+    for_row_groups(rows, row, columns, {x}, [&](int64_t offset, int64_t i, auto lanes, int group) {
         const vf centre = lanes.load(shift + i);
         vf s = {}, q = {};
 #pragma GCC unroll 8
@@ -27,26 +27,38 @@ void batch_norm_moments(int64_t rows, int64_t row, int64_t columns, const float*
     });
 }
 
+// body(at, i, lanes) for the vectors of a [rows,columns] block in the order of memory, which suits passes that write:
+// the constants of a column come from L1. If `streams`, what is read comes from memory: it is asked for 2 KiB ahead.
+template <int kReads, class Body>
+CK_INLINE void for_rows(int64_t rows, int64_t row, int64_t columns, bool streams, const float* const (&reads)[kReads],
+                        Body body) {
+    constexpr int kAhead = 512;
+    for (int64_t r = 0; r < rows; ++r)
+        for_vectors(columns, [&](int64_t i, auto lanes) {
+            const int64_t at = r * row + i;
+            if (streams)
+                for (const float* matrix : reads)
+                    if (matrix) __builtin_prefetch(matrix + at + kAhead);
+            body(at, i, lanes);
+        });
+}
+
 void batch_norm_normalise(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x, const float* mean,
                           const float* scale, const float* bias, const float* residual, float* y, bool stream_y) {
     visit_activation(act, [&](auto f) {
-        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
-            const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
-            for (int r = 0; r < group; ++r) {
-                const int64_t at = offset + r * row;
-                vf z = normalised(lanes.load(x + at), m, s, b);
-                if (residual) z += lanes.load(residual + at);
-                stream_y ? stream(y + at, f(z)) : lanes.store(y + at, f(z));
-            }
+        for_rows(rows, row, columns, stream_y, {x, residual}, [&](int64_t at, int64_t i, auto lanes) {
+            vf z = normalised(lanes.load(x + at), lanes.load(mean + i), lanes.load(scale + i), lanes.load(bias + i));
+            if (residual) z += lanes.load(residual + at);
+            stream_y ? lanes.stream(y + at, f(z)) : lanes.store(y + at, f(z));
         });
     });
 }
 
 void batch_norm_gradient_sums(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x,
                               const float* mean, const float* scale, const float* bias, const float* y, const float* dy,
-                              float* dz, float* sum, float* product) {
+                              float* dz, bool stream_dz, float* sum, float* product) {
     visit_activation(act, [&](auto f) {
-        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+        for_row_groups(rows, row, columns, {x, dy, y}, [&](int64_t offset, int64_t i, auto lanes, int group) {
             const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
             vf total = {}, products = {};
             for (int r = 0; r < group; ++r) {
@@ -54,7 +66,7 @@ void batch_norm_gradient_sums(int64_t rows, int64_t row, int64_t columns, Activa
                 const vf v = lanes.load(x + at);
                 const vf out = y ? lanes.load(y + at) : f(normalised(v, m, s, b));
                 const vf g = f.gradient(out, lanes.load(dy + at));
-                if (dz) lanes.store(dz + at, g);
+                if (dz) stream_dz ? lanes.stream(dz + at, g) : lanes.store(dz + at, g);
                 total += g;
                 products = fma(g, v - m, products);
             }
@@ -66,18 +78,14 @@ void batch_norm_gradient_sums(int64_t rows, int64_t row, int64_t columns, Activa
 
 void batch_norm_input_gradient(int64_t rows, int64_t row, int64_t columns, Activation act, const float* x,
                                const float* mean, const float* scale, const float* bias, const float* dy,
-                               const float* slope, const float* offset_, float* dx, bool stream_dx) {
+                               const float* slope, const float* offset, float* dx, bool stream_dx) {
     visit_activation(act, [&](auto f) {
-        for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
-            const vf m = lanes.load(mean + i), s = lanes.load(scale + i), b = lanes.load(bias + i);
-            const vf u = slope ? lanes.load(slope + i) : vf{}, w = slope ? lanes.load(offset_ + i) : vf{};
-            for (int r = 0; r < group; ++r) {
-                const int64_t at = offset + r * row;
-                const vf v = lanes.load(x + at);
-                vf d = f.gradient(f(normalised(v, m, s, b)), lanes.load(dy + at)) * s;
-                if (slope) d += fma(v - m, u, w);
-                stream_dx ? stream(dx + at, d) : lanes.store(dx + at, d);
-            }
+        for_rows(rows, row, columns, stream_dx, {x, dy}, [&](int64_t at, int64_t i, auto lanes) {
+            const vf m = lanes.load(mean + i), s = lanes.load(scale + i);
+            const vf v = lanes.load(x + at);
+            vf d = f.gradient(f(normalised(v, m, s, lanes.load(bias + i))), lanes.load(dy + at)) * s;
+            if (slope) d += fma(v - m, lanes.load(slope + i), lanes.load(offset + i));
+            stream_dx ? lanes.stream(dx + at, d) : lanes.store(dx + at, d);
         });
     });
 }

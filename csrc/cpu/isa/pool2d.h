@@ -76,11 +76,23 @@ CK_INLINE Best walk_window(const Pool2dShape& s, Lanes lanes, const float* corne
     return best;
 }
 
+// Asks for what windows further on in the rows of the image read anew where the stride is 2: two rows, each two vectors
+// on for every vector of the output. The windows hop from pixel to pixel, which no prefetcher of a CPU follows.
+CK_INLINE void prefetch_windows(const Pool2dShape& s, const float* corner) {
+    constexpr int kAhead = 512;  // 2 KiB
+    const float* row = corner + (s.r - 2) * s.dilation_h * s.w * s.c + kAhead;
+    for (int r = 0; r < 2; ++r, row += s.dilation_h * s.w * s.c) {
+        __builtin_prefetch(row);
+        __builtin_prefetch(row + kWidth);
+    }
+}
+
 // One output pixel. NaN (or infinities of both signs) are rare: the exact walk is left to them.
 template <int kR, int kS, class Index>
 CK_INLINE void max_pixel(const Pool2dShape& s, const float* corner, TapRange rows, TapRange columns, float* y,
                          Index* argmax, bool stream_y) {
     for_vectors(s.c, [&](int64_t c, auto lanes) {
+        if constexpr (kR > 0) prefetch_windows(s, corner + 2 * c);
         const auto quick = walk_window<NumberMaximum, kR, kS>(s, lanes, corner + c, rows, columns);
         vf value = quick.value;
         vi offset = quick.offset;
@@ -225,6 +237,72 @@ void gather_blocks(const Pool2dShape& s, int64_t i, const float* dy, const uint8
     }
 }
 
+// Few channels, less than a vector. The windows [from,to) of row p, each twice, as it lies over its two columns of
+// inputs: their gradients, and the taps of the maxima as the first column (even) and the second (odd) look for them.
+template <int K>
+CK_INLINE void spread_windows(const Pool2dShape& s, int64_t p, int64_t from, int64_t to, const float* dy,
+                              const uint8_t* argmax, float* gradient, float* tap) {
+    for (int64_t q = from; q < to; ++q, gradient += 2 * s.c, tap += 2 * s.c) {
+        vf g = {};
+        vi even = set1_int(-1), odd = even;
+        if (p >= 0 && p < s.p && q >= 0 && q < s.q) {
+            const int64_t at = (p * s.q + q) * s.c;
+            const auto read = [&](auto lanes) {
+                g = lanes.load(dy + at);
+                even = load_offsets(lanes, argmax + at);
+            };
+            at + kWidth <= s.p* s.q* s.c ? read(AllLanes{}) : read(FirstLanes{static_cast<int>(s.c)});
+            for (int r = 0; r < K; ++r) odd = select(even == r * K + 1, set1_int(r * K), odd);
+        }
+        // Whole vectors: what they write too much is written again by the next.
+        store(gradient, g);
+        store(gradient + s.c, g);
+        store(tap, from_bits(even));
+        store(tap + s.c, from_bits(odd));
+    }
+}
+
+// As gather_blocks for the rows of blocks [begin,end), for few channels: vectors run over the pixels of a row.
+template <int K>
+void gather_narrow_blocks(const Pool2dShape& s, int64_t begin, int64_t end, const float* dy, const uint8_t* argmax,
+                          float* dx) {
+    constexpr int kAlong = K - 1;
+    constexpr int64_t kPiece = 512;  // floats of a row at a time: the scratch stays in L1
+    float gradient[kAlong][kPiece + 3 * kWidth], tap[kAlong][kPiece + 3 * kWidth];
+    const int64_t blocks = ceil_div(s.w + s.pad_left, 2), piece = kPiece / (2 * s.c);
+    for (int64_t j = 0; j < blocks; j += piece) {
+        const int64_t last = j + piece < blocks ? j + piece : blocks;
+        const int64_t left = 2 * j - s.pad_left, first = left < 0 ? 0 : left;
+        const int64_t stop = 2 * last - s.pad_left < s.w ? 2 * last - s.pad_left : s.w;
+        const auto spread = [&](int64_t p) {  // row p of windows stays until row p + kAlong
+            const int64_t slot = (p + kAlong) % kAlong;
+            spread_windows<K>(s, p, j - (K - 2), last, dy, argmax, gradient[slot], tap[slot]);
+        };
+        if (K == 3) spread(begin - 1);
+        for (int64_t i = begin; i < end; ++i) {
+            spread(i);
+#pragma GCC unroll 2
+            for (int k = 0; k < 2; ++k) {
+                const int64_t h = 2 * i + k - s.pad_top;
+                if (h < 0 || h >= s.h) continue;
+                for_vectors((stop - first) * s.c, [&](int64_t c, auto lanes) {
+                    vf sum = {};
+#pragma GCC unroll 4
+                    for (int m = kAlong * kAlong - 1; m >= 0; --m) {  // ascending windows, as gather_row
+                        const int r = k + 2 * (m / kAlong), t = 2 * (m % kAlong);
+                        if (r >= K) continue;
+                        const int64_t slot = (i - m / kAlong + kAlong) % kAlong;
+                        const int64_t at = (first - left + 2 * (K - 2 - m % kAlong)) * s.c + c;
+                        const vi wins = bits(lanes.load(tap[slot] + at)) == r * K + t;
+                        sum += select(wins, lanes.load(gradient[slot] + at), vf{});
+                    }
+                    lanes.store(dx + (h * s.w + first) * s.c + c, sum);
+                });
+            }
+        }
+    }
+}
+
 template <class Index>
 void gather_rows(const Pool2dShape& s, int64_t begin, int64_t end, const float* dy, const void* argmax, float* dx,
                  bool stream_dx) {
@@ -236,9 +314,12 @@ void max_pool_gradient_rows(const Pool2dShape& s, int64_t begin, int64_t end, co
                             float* dx, bool stream_dx) {
     const bool dense = s.stride_h == 2 && s.stride_w == 2 && s.dilation_h == 1 && s.dilation_w == 1 && s.r == s.s;
     if (dense && (s.r == 2 || s.r == 3)) {
+        const auto* offsets = static_cast<const uint8_t*>(argmax);
+        if (s.c < kWidth)
+            return (s.r == 2 ? gather_narrow_blocks<2> : gather_narrow_blocks<3>)(s, begin / 2, ceil_div(end, 2), dy,
+                                                                                  offsets, dx);
         for (int64_t i = begin / 2; 2 * i < end; ++i)
-            (s.r == 2 ? gather_blocks<2> : gather_blocks<3>)(s, i, dy, static_cast<const uint8_t*>(argmax), dx,
-                                                             stream_dx);
+            (s.r == 2 ? gather_blocks<2> : gather_blocks<3>)(s, i, dy, offsets, dx, stream_dx);
         return;
     }
     switch (argmax_itemsize(s)) {

@@ -53,7 +53,7 @@ int64_t row_argmax(int64_t n, const float* x) {
 
 void column_max(int64_t rows, int64_t row, int64_t columns, const float* x, float* y) {
     for_vectors(columns, [&](int64_t i, auto lanes) { lanes.store(y + i, lanes.load(x + i)); });
-    for_row_groups(rows, row, columns, [&](int64_t offset, int64_t i, auto lanes, int group) {
+    for_row_groups(rows, row, columns, {x}, [&](int64_t offset, int64_t i, auto lanes, int group) {
         vf best = lanes.load(y + i);
         for (int r = 0; r < group; ++r) {
             const vf v = lanes.load(x + offset + r * row);

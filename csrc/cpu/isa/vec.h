@@ -84,12 +84,14 @@ namespace {
 struct AllLanes {
     CK_INLINE vf load(const float* p) const { return ::load(p); }
     CK_INLINE void store(float* p, vf v) const { ::store(p, v); }
+    CK_INLINE void stream(float* p, vf v) const { ::stream(p, v); }
     CK_INLINE vf keep(vf v, float) const { return v; }
 };
 struct FirstLanes {
     int n;
     CK_INLINE vf load(const float* p) const { return load_n(p, n); }
     CK_INLINE void store(float* p, vf v) const { store_n(p, v, n); }
+    CK_INLINE void stream(float* p, vf v) const { store_n(p, v, n); }  // only whole vectors can be streamed
     CK_INLINE vf keep(vf v, float other) const { return select(iota() < n, v, set1(other)); }  // others replaced
 };
 // body(i, lanes) for the vectors that cover [0,n)
