@@ -107,6 +107,7 @@ void* new_block(int64_t size) {
 }  // namespace
 
 void* allocate(int64_t bytes) {
+    if (bytes < 0) throw std::bad_alloc();  // a size that overflowed
     const int64_t size = size_class(bytes);
     void* block = kCaching ? take_cached(size) : nullptr;
     if (!block) block = new_block(size);

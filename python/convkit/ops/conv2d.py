@@ -43,8 +43,8 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
     """``max_pool2d(conv2d(...), 2)`` in one op: what ``nn.Sequential`` makes of the two.
 
     x [N,H,W,C], w [O,R,S,C/groups] -> [N,P//2,Q//2,O]. The image [N,P,Q,O] between the two is not kept for backward,
-    and where the convolution runs on Winograd's tiles neither it nor its gradient is ever written. Arguments and errors
-    as :func:`conv2d`.
+    and where the convolution runs on Winograd's tiles neither it nor its gradient is ever written. Pixels that were no
+    maximum have the gradient 0 even where the activation's own would be NaN. Arguments and errors as :func:`conv2d`.
     """
     x, w, bias = _tensors(x, w, bias)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
