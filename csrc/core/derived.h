@@ -59,7 +59,7 @@ class DerivedCache {
     std::atomic<uint64_t> version_{0};  // written with the lock held, as all below
     int64_t outside_writers_ = 0;
     uint64_t generation_ = 0;  // of entries_: the number of drop_all's before it
-    bool searched_ = false;  // ever: else there is nothing to free, and most storages are activations
+    bool searched_ = false;    // ever: else there is nothing to free, and most storages are activations
     Entries entries_;
 };
 
