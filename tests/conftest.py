@@ -6,6 +6,8 @@ import pytest
 
 import convkit as ck
 
+FORCED_ISA = os.environ.get("CONVKIT_ISA")
+
 
 def pytest_report_header(config):
     return f"convkit: ISA {ck._core.active_isa()} of {', '.join(ck._core.available_isas())}"
@@ -13,9 +15,8 @@ def pytest_report_header(config):
 
 def pytest_configure(config):
     """A forced ISA must be the one that runs: a silent fall-back would test nothing."""
-    forced = os.environ.get("CONVKIT_ISA")
-    if forced and forced != ck._core.active_isa():
-        raise pytest.UsageError(f"CONVKIT_ISA={forced}, but {ck._core.active_isa()} runs.")
+    if FORCED_ISA and ck._core.active_isa() != FORCED_ISA:
+        raise pytest.UsageError(f"CONVKIT_ISA={FORCED_ISA}, but {ck._core.active_isa()} runs.")
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def threads():
     ck.set_num_threads(before)
 
 
-@pytest.fixture(params=ck._core.available_isas())
+@pytest.fixture(params=[FORCED_ISA] if FORCED_ISA else ck._core.available_isas())
 def each_isa(request):
-    """Runs the test once per ISA that this machine has."""
+    """Runs the test once per ISA that this machine has, or on the forced one alone."""
     before = ck._core.active_isa()
     ck._core.set_isa(request.param)
     yield request.param
