@@ -57,18 +57,25 @@ using Clock = std::chrono::steady_clock;
 constexpr Clock::duration kShortest = std::chrono::milliseconds(25);  // a try costs up to three time slices of 4 ms
 constexpr Clock::duration kLongest = std::chrono::milliseconds(400);  // a core that is free again is soon used again
 std::atomic<Clock::rep> alone_until{0}, alone_for{kShortest.count()};
+std::atomic<int> strikes{0};  // a single late loop is an accident: several close together are a busy core
+constexpr int kStrike = 4, kStrikes = 12;
 
 // After a loop of a team: was it slower than one of its members would have been by its own pace, and by more than tasks
 // differ?
 void note_team(Clock::duration taken, Clock::duration alone) {
     constexpr auto kSlack = std::chrono::milliseconds(1);
-    if (taken > alone + kSlack) {
-        const Clock::rep period = alone_for;
-        alone_until = Clock::now().time_since_epoch().count() + period;
-        alone_for = std::min<Clock::rep>(2 * period, kLongest.count());
-    } else if (taken > kSlack) {  // long enough to tell
-        alone_for = kShortest.count();
+    if (taken <= alone + kSlack) {
+        const int left = strikes;
+        if (left > 0) strikes = left - 1;
+        if (left <= 1) alone_for = kShortest.count();
+        return;
     }
+    strikes = strikes + kStrike;
+    if (strikes < kStrikes) return;
+    strikes = kStrikes - kStrike;  // the next late loop is enough
+    const Clock::rep period = alone_for;
+    alone_until = Clock::now().time_since_epoch().count() + period;
+    alone_for = std::min<Clock::rep>(2 * period, kLongest.count());
 }
 #endif
 
