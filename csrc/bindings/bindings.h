@@ -27,8 +27,7 @@ void bind_matmul(py::module_& m);       // bind_matmul.cpp: matmul, linear
 void bind_pool2d(py::module_& m);       // bind_pool2d.cpp: pooling and resizing
 
 // Sizes, strides and paddings come with every op, and pybind11's own conversion takes five times as long as this one.
-// The length of a tuple or list, -1 of anything else; its `size` ints into out, false
-// when it holds anything else.
+// The length of a tuple or list, -1 of anything else; its `size` ints into out, false when it holds anything else.
 Py_ssize_t length(py::handle sequence);
 bool load_ints(py::handle sequence, Py_ssize_t size, int64_t* out);
 

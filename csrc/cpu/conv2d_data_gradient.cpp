@@ -19,14 +19,7 @@ namespace ck::cpu {
 namespace {
 
 DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const PhaseAxis& columns) {
-    DirectConv d{};
-    d.n = s.n;
-    d.h = s.p;
-    d.w = s.q;
-    d.pixel = s.o;
-    d.groups = s.groups;
-    d.c = s.o / s.groups;
-    d.o = s.c / s.groups;
+    DirectConv d = as_rotated(s);
     d.r = rows.taps;
     d.s = columns.taps;
     d.p = rows.size;
@@ -36,9 +29,8 @@ DirectConv phase_problem(const Conv2dShape& s, const PhaseAxis& rows, const Phas
     d.dilation_w = columns.dilation;
     d.pad_top = rows.pad;
     d.pad_left = columns.pad;
-    d.y_image = s.h * s.w * s.c;
-    d.y_row = s.stride_h * s.w * s.c;
-    d.y_pixel = s.stride_w * s.c;
+    d.y_row *= s.stride_h;
+    d.y_pixel *= s.stride_w;
     return d;
 }
 

@@ -22,7 +22,8 @@ struct DirectConv {
 };
 
 DirectConv as_direct(const Conv2dShape& s);
-// The data gradient of stride and dilation 1: the convolution of dy with the rotated filters.
+// The data gradient as the convolution of dy with the rotated filters, where stride and dilation are 1; what depends
+// on those is each phase's own otherwise.
 DirectConv as_rotated(const Conv2dShape& s);
 
 // A 1x1 filter that reads every pixel once sees one long row: no edges to cut the work at. Others come back unchanged.

@@ -19,7 +19,7 @@ inline const WinogradKernels& winograd_kernels(WinogradTileSize size) {
 }
 
 // Longest float sum before it is added to memory: at 64 the error of F(4x4,3x3) no longer grows with the channels
-// (CPU study: 0.9 to 1.3e-6 of the largest output from 64 to 512 channels), for 0 to 6 % of the time.
+// (docs/kernels.md), for 0 to 6 % of the time.
 constexpr int64_t kWinogradChain = 64;
 
 // Rows of a [points][rows][channels] array: whole vectors, and no multiple of 2 KiB apart.
@@ -30,14 +30,12 @@ inline int64_t winograd_row(int64_t channels) {
 
 // Tiles of `size` outputs squared that cover n planes of rows x columns.
 struct TileGrid {
-    int64_t size, rows, columns;
+    int64_t size;
     int64_t down, across, count;
 
     TileGrid() = default;
     TileGrid(int64_t n, int64_t plane_rows, int64_t plane_columns, int64_t tile)
         : size(tile),
-          rows(plane_rows),
-          columns(plane_columns),
           down(ceil_div(plane_rows, tile)),
           across(ceil_div(plane_columns, tile)),
           count(n * down * across) {}
