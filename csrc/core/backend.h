@@ -1,10 +1,23 @@
 // The table of backend ops, one per device and element type, made from ops.def.
 #pragma once
+#include "core/dtype.h"
 #include "core/shapes.h"
 
 namespace ck {
 
 class DerivedCache;
+
+// What belongs to channels rather than to elements, such as batch norm's statistics, keeps float32 beside bfloat16.
+template <class T>
+struct ParamOf {
+    using type = T;
+};
+template <>
+struct ParamOf<bfloat16> {
+    using type = float;
+};
+template <class T>
+using Param = typename ParamOf<T>::type;
 
 template <class T>
 struct Backend {

@@ -2,12 +2,39 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "core/check.h"
 
 namespace ck {
 
-enum class DType : uint8_t { float32, float64, uint8, int64, boolean };
+enum class DType : uint8_t { float32, float64, bfloat16, uint8, int64, boolean };
+
+// The upper half of a float32: storage of mixed precision on CUDA, where sums are float32. It converts to and from
+// floating types, to the nearest, ties to even; a NaN stays one.
+struct bfloat16 {
+    uint16_t bits = 0;
+
+    bfloat16() = default;
+    template <class From, class = std::enable_if_t<std::is_arithmetic_v<From>>>
+    explicit bfloat16(From value) {
+        const float single = static_cast<float>(value);
+        uint32_t word;
+        std::memcpy(&word, &single, sizeof word);
+        const bool nan = (word & 0x7fffffffu) > 0x7f800000u;
+        bits = static_cast<uint16_t>(nan ? word >> 16 | 0x40u : (word + 0x7fffu + (word >> 16 & 1u)) >> 16);
+    }
+    explicit operator float() const {
+        const uint32_t word = uint32_t{bits} << 16;
+        float single;
+        std::memcpy(&single, &word, sizeof single);
+        return single;
+    }
+};
+
+template <class T>
+constexpr bool is_floating = std::is_floating_point_v<T> || std::is_same_v<T, bfloat16>;
 
 constexpr int64_t itemsize(DType dtype) {
     switch (dtype) {
@@ -15,6 +42,8 @@ constexpr int64_t itemsize(DType dtype) {
             return 4;
         case DType::float64:
             return 8;
+        case DType::bfloat16:
+            return 2;
         case DType::uint8:
             return 1;
         case DType::int64:
@@ -31,6 +60,8 @@ constexpr const char* name(DType dtype) {
             return "float32";
         case DType::float64:
             return "float64";
+        case DType::bfloat16:
+            return "bfloat16";
         case DType::uint8:
             return "uint8";
         case DType::int64:
@@ -50,6 +81,10 @@ struct DTypeOf<float> {
 template <>
 struct DTypeOf<double> {
     static constexpr DType value = DType::float64;
+};
+template <>
+struct DTypeOf<bfloat16> {
+    static constexpr DType value = DType::bfloat16;
 };
 template <>
 struct DTypeOf<uint8_t> {
@@ -72,6 +107,8 @@ decltype(auto) visit_floating(const char* op, DType dtype, F&& f) {
             return f(float{});
         case DType::float64:
             return f(double{});
+        case DType::bfloat16:
+            return f(bfloat16{});
         default:
             throw TypeError(concat("[", op, "] needs float32 or float64. Received: ", name(dtype), "."));
     }
@@ -84,6 +121,8 @@ decltype(auto) visit_all(DType dtype, F&& f) {
             return f(float{});
         case DType::float64:
             return f(double{});
+        case DType::bfloat16:
+            return f(bfloat16{});
         case DType::uint8:
             return f(uint8_t{});
         case DType::int64:

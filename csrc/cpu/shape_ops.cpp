@@ -9,6 +9,7 @@
 
 #include "core/parallel.h"
 #include "cpu/backend.h"
+#include "cpu/reference/reference.h"
 
 namespace ck::cpu {
 namespace {
@@ -119,6 +120,13 @@ void strided_copy(const StridedCopy& s, const void* src, void* dst) {
         default:
             return copy(m, static_cast<const uint64_t*>(src), static_cast<uint64_t*>(dst));
     }
+}
+
+void cast(int64_t n, DType from, const void* x, DType to, void* y) {
+    parallel_ranges(n, 64 * 1024, [&](int64_t begin, int64_t end) {  // the plain loop is bound by memory
+        reference::cast<float>(end - begin, from, static_cast<const char*>(x) + begin * itemsize(from), to,
+                               static_cast<char*>(y) + begin * itemsize(to));
+    });
 }
 
 }  // namespace ck::cpu

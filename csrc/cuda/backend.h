@@ -1,22 +1,26 @@
-// The CUDA tables: one launcher per line of ops.def, defined in cuda/<family>.cu. Element types: float and bfloat16,
-// the second with float32 sums.
+// The CUDA tables: one launcher per line of ops.def, defined in cuda/<family>.cu as a template over the element type
+// and instantiated for float and bfloat16 (with sums in float32).
 #pragma once
 #include "core/backend.h"
-#include "core/dtype.h"
 
 namespace ck::cuda {
 
-// The table for tensors on CUDA device `index`, which becomes the current device of this thread. DeviceError when CUDA
+// The table for tensors on CUDA device `index`, which becomes this thread's current device. DeviceError when it or CUDA
 // cannot be used.
 const Backend<float>& backend_float32(int index);
 const Backend<bfloat16>& backend_bfloat16(int index);
 
-// Launchers are templates over the element type, instantiated for both in their file.
-template <class T>
-struct Launch {
-#define CK_OP(name, parameters) static typename Signature<T>::name name;
+#define CK_OP(name, parameters) \
+    template <class T>          \
+    void name parameters;
 #include "core/ops.def"
 #undef CK_OP
-};
 
 }  // namespace ck::cuda
+
+// Closes a family's file: CK_CUDA_INSTANTIATE(unary) for float and bfloat16.
+#define CK_CUDA_INSTANTIATE(name)                            \
+    namespace ck::cuda {                                     \
+    template ::ck::Signature<float>::name name<float>;       \
+    template ::ck::Signature<bfloat16>::name name<bfloat16>; \
+    }

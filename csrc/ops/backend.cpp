@@ -2,26 +2,26 @@
 
 #include "core/check.h"
 #include "cpu/backend.h"
+#include "cuda/backend.h"
 
 namespace ck {
-namespace {
-
-void require_cpu(Device device) {
-    if (!device.is_cpu()) throw DeviceError(concat("[backend] no kernels for device ", device.str(), "."));
-}
-
-}  // namespace
 
 template <>
 const Backend<float>& backend<float>(Device device) {
-    require_cpu(device);
-    return cpu::backend_float32();
+    return device.is_cpu() ? cpu::backend_float32() : cuda::backend_float32(device.index);
 }
 
 template <>
 const Backend<double>& backend<double>(Device device) {
-    require_cpu(device);
+    CK_CHECK_TYPE(device.is_cpu(), "cuda", "float64 has kernels on the CPU only. Received: float64 on ", device.str(),
+                  ".");
     return cpu::backend_float64();
+}
+
+template <>
+const Backend<bfloat16>& backend<bfloat16>(Device device) {
+    CK_CHECK_TYPE(!device.is_cpu(), "cpu", "bfloat16 has kernels on CUDA only (use astype). Received: bfloat16 on cpu.");
+    return cuda::backend_bfloat16(device.index);
 }
 
 }  // namespace ck

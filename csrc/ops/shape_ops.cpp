@@ -103,26 +103,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 Tensor cast(const Tensor& x, DType dtype) {
     if (x.dtype() == dtype) return x;
     Tensor y = Tensor::empty("astype", x.shape(), dtype, x.device());
-    visit_all(x.dtype(), [&](auto from) {
-        visit_all(dtype, [&](auto to) {
-            using From = decltype(from);
-            using To = decltype(to);
-            const From* src = x.data<From>();
-            To* dst = y.data<To>();
-            parallel_ranges(x.numel(), 64 * 1024, [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
-                    if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> &&
-                                  !std::is_same_v<To, bool>) {
-                        // NaN and values out of range have no integer: like numpy on x86, the smallest int64.
-                        const bool fits = src[i] >= From(-0x1p63) && src[i] < From(0x1p63);
-                        dst[i] = static_cast<To>(fits ? static_cast<int64_t>(src[i]) : INT64_MIN);
-                    } else {
-                        dst[i] = static_cast<To>(src[i]);
-                    }
-                }
-            });
-        });
-    });
+    backend<float>(x.device()).cast(x.numel(), x.dtype(), x.raw(), dtype, y.raw());
     return y;
 }
 

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <type_traits>
 
 #include "cpu/reference/reference.h"
 
@@ -23,6 +24,35 @@ void strided_copy(const StridedCopy& s, const void* src, void* dst) {
     }
 }
 
+namespace {
+
+template <class To, class From>
+To convert(From x) {
+    if constexpr (std::is_same_v<From, bfloat16>) {
+        return convert<To>(static_cast<float>(x));
+    } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> && !std::is_same_v<To, bool>) {
+        // NaN and values out of range have no integer: like numpy on x86, the smallest int64.
+        const bool fits = x >= From(-0x1p63) && x < From(0x1p63);
+        return static_cast<To>(fits ? static_cast<int64_t>(x) : INT64_MIN);
+    } else {
+        return static_cast<To>(x);
+    }
+}
+
+}  // namespace
+
+template <class T>
+void cast(int64_t n, DType from, const void* x, DType to, void* y) {
+    visit_all(from, [&](auto source) {
+        visit_all(to, [&](auto target) {
+            using To = decltype(target);
+            for (int64_t i = 0; i < n; ++i)
+                static_cast<To*>(y)[i] = convert<To>(static_cast<const decltype(source)*>(x)[i]);
+        });
+    });
+}
+
 }  // namespace ck::cpu::reference
 
 CK_INSTANTIATE(strided_copy)
+CK_INSTANTIATE(cast)
