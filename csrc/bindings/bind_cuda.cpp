@@ -1,4 +1,7 @@
+#include <map>
+
 #include "bindings/bindings.h"
+#include "core/device_memory.h"
 #include "cuda/runtime.h"
 
 namespace ck::bindings {
@@ -10,6 +13,7 @@ void bind_cuda(py::module_& m) {
                                [](const cuda::DeviceFacts& d) { return std::make_pair(d.major, d.minor); })
         .def_readonly("memory", &cuda::DeviceFacts::memory);
     m.attr("cuda_architectures") = cuda::architectures();
+    set_device_memory({&cuda::allocate, &cuda::release});
     m.def("cuda_unavailable_reason", &cuda::unavailable_reason, NoGil());
     m.def("cuda_devices", &cuda::devices, NoGil());
     m.def(
@@ -19,6 +23,21 @@ void bind_cuda(py::module_& m) {
             return std::make_pair(v.runtime, v.driver);
         },
         NoGil());
+    m.def(
+        "cuda_memory_stats",
+        [] {
+            const cuda::MemoryStats s = cuda::memory_stats();
+            return std::map<std::string, int64_t>{{"allocated", s.allocated},
+                                                  {"cached", s.cached},
+                                                  {"peak", s.peak},
+                                                  {"segments", s.segments},
+                                                  {"hits", s.hits}};
+        },
+        NoGil());
+    m.def("cuda_empty_cache", &cuda::empty_cache, NoGil());
+    m.def("cuda_synchronize", &cuda::synchronize, py::arg("device"), NoGil());
+    m.def("cuda_stream", &cuda::stream_handle, py::arg("device"), NoGil());
+    m.def("cuda_make_stream_wait", &cuda::make_stream_wait, py::arg("device"), py::arg("stream"), NoGil());
 }
 
 }  // namespace ck::bindings

@@ -53,6 +53,8 @@ DLDataType dl_dtype(DType dtype) {
         case DType::float32:
         case DType::float64:
             return {2, bits, 1};
+        case DType::bfloat16:
+            return {4, bits, 1};
         case DType::int64:
             return {0, bits, 1};
         case DType::uint8:
@@ -64,12 +66,19 @@ DLDataType dl_dtype(DType dtype) {
 }
 
 DType dtype_of(DLDataType dl) {
-    for (DType dtype : {DType::float32, DType::float64, DType::uint8, DType::int64, DType::boolean}) {
+    for (DType dtype : {DType::float32, DType::float64, DType::bfloat16, DType::uint8, DType::int64, DType::boolean}) {
         const DLDataType own = dl_dtype(dtype);
         if (own.code == dl.code && own.bits == dl.bits && own.lanes == dl.lanes) return dtype;
     }
-    throw TypeError(concat("[from_dlpack] dtype must be float32, float64, uint8, int64 or bool. Received: code ",
-                           int{dl.code}, ", ", int{dl.bits}, " bits, ", dl.lanes, " lanes."));
+    throw TypeError(
+        concat("[from_dlpack] dtype must be float32, float64, bfloat16, uint8, int64 or bool. Received: code ",
+               int{dl.code}, ", ", int{dl.bits}, " bits, ", dl.lanes, " lanes."));
+}
+
+constexpr int32_t kDlCpu = 1, kDlCuda = 2;
+
+DLDevice dl_device(Device device) {
+    return device.is_cpu() ? DLDevice{kDlCpu, 0} : DLDevice{kDlCuda, device.index};
 }
 
 // What an exported capsule keeps alive. While it lives its holder may write the memory.
@@ -97,7 +106,7 @@ py::capsule export_as(const Tensor& t) {
         delete self;
     };
     managed->tensor = {t.raw(),
-                       {1, 0},
+                       dl_device(t.device()),
                        t.ndim(),
                        dl_dtype(t.dtype()),
                        const_cast<int64_t*>(owner->tensor.shape().data()),
@@ -127,8 +136,10 @@ Tensor import_as(const py::capsule& capsule) {
     auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), kName<Managed>));
     if (!managed) throw py::error_already_set();
     const DLTensor& dl = managed->tensor;
-    CK_CHECK_TYPE(dl.device.device_type == 1, "from_dlpack", "needs CPU memory. Received: device type ",
-                  dl.device.device_type, ".");
+    const bool cuda = dl.device.device_type == kDlCuda;
+    CK_CHECK_TYPE(cuda || dl.device.device_type == kDlCpu, "from_dlpack",
+                  "needs CPU or CUDA memory. Received: device type ", dl.device.device_type, ".");
+    const Device device = cuda ? Device{DeviceType::cuda, dl.device.device_id} : Device{};
     const DType dtype = dtype_of(dl.dtype);
     Shape shape(dl.shape, dl.shape + dl.ndim);
     char* data = static_cast<char*>(dl.data) + dl.byte_offset;
@@ -153,7 +164,7 @@ Tensor import_as(const py::capsule& capsule) {
     auto release = [managed] {
         if (managed->deleter) managed->deleter(managed);
     };
-    auto storage = std::make_shared<Storage>(data, expected * itemsize(dtype), Device{}, writable, release);
+    auto storage = std::make_shared<Storage>(data, expected * itemsize(dtype), device, writable, release);
     return Tensor(std::move(shape), dtype, std::move(storage));
 }
 

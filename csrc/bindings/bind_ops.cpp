@@ -77,7 +77,7 @@ void bind_pointwise(py::module_& m) {
           NoGil());
     m.def("broadcast_to", &broadcast_to, py::arg("x"), py::arg("shape"), NoGil());
     m.def("cast", &cast, py::arg("x"), py::arg("dtype"), NoGil());
-    m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"), NoGil());
+    m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"), py::arg("device") = Device{}, NoGil());
     m.def("arange", &arange, py::arg("start"), py::arg("stop"), py::arg("step"), py::arg("dtype"), NoGil());
     m.def("concatenate", &concatenate, py::arg("tensors"), py::arg("axis"), NoGil());
     m.def("pad", &pad, py::arg("x"), py::arg("before"), py::arg("after"), py::arg("value"), NoGil());

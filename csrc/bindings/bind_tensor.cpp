@@ -28,14 +28,22 @@ DType dtype_of(const py::dtype& dtype) {
                            py::cast<std::string>(py::str(dtype)), "."));
 }
 
-py::dtype numpy_dtype(DType dtype) {
-    return visit_all(dtype, [](auto zero) { return py::dtype::of<decltype(zero)>(); });
+py::object python_dtype(DType dtype) {
+    return visit_all(dtype, [](auto zero) -> py::object {
+        if constexpr (std::is_same_v<decltype(zero), bfloat16>) {
+            return py::module_::import("convkit._core").attr("bfloat16");
+        } else {
+            return py::dtype::of<decltype(zero)>();
+        }
+    });
 }
 
 namespace {
 
 py::buffer_info buffer_of(Tensor& t) {
     if (!t.device().is_cpu()) throw py::buffer_error("[tensor] device memory has no buffer; use .to(\"cpu\") first.");
+    if (t.dtype() == DType::bfloat16)
+        throw py::buffer_error("[tensor] bfloat16 has no buffer; use .astype(\"float32\") first.");
     Shape strides(t.shape().size());
     int64_t stride = itemsize(t.dtype());
     for (size_t i = strides.size(); i-- > 0;) {
@@ -43,8 +51,13 @@ py::buffer_info buffer_of(Tensor& t) {
         stride *= t.shape()[i];
     }
     // Read-only: writes go through copy_, which bumps the storage's version.
-    const std::string format =
-        visit_all(t.dtype(), [](auto zero) { return py::format_descriptor<decltype(zero)>::format(); });
+    const std::string format = visit_all(t.dtype(), [](auto zero) -> std::string {
+        if constexpr (std::is_same_v<decltype(zero), bfloat16>) {
+            return "";  // refused above
+        } else {
+            return py::format_descriptor<decltype(zero)>::format();
+        }
+    });
     return py::buffer_info(t.raw(), itemsize(t.dtype()), format, t.ndim(), t.shape(), strides, true);
 }
 
@@ -87,7 +100,15 @@ std::optional<uint64_t> version_of(const Tensor& t) {
 
 py::object item(const Tensor& t) {
     CK_CHECK(t.numel() == 1, "item", "needs a tensor of one element. Received: shape ", t.shape(), ".");
-    return visit_all(t.dtype(), [&](auto zero) -> py::object { return py::cast(*t.data<decltype(zero)>()); });
+    const Tensor on_host = to_device(t, {});
+    return visit_all(t.dtype(), [&](auto zero) -> py::object {
+        const auto value = *on_host.data<decltype(zero)>();
+        if constexpr (std::is_same_v<decltype(zero), bfloat16>) {
+            return py::cast(static_cast<float>(value));
+        } else {
+            return py::cast(value);
+        }
+    });
 }
 
 }  // namespace
@@ -103,6 +124,13 @@ void bind_tensor(py::module_& m) {
         .def_property_readonly("version", &version_of)
         .def("reshape", &Tensor::reshape, py::arg("shape"))
         .def("item", &item);
+    py::class_<BFloat16>(m, "BFloat16", "The dtype of mixed precision on CUDA: float32 with 16 bits less of mantissa.")
+        .def_property_readonly_static("name", [](const py::object&) { return "bfloat16"; })
+        .def_property_readonly_static("kind", [](const py::object&) { return "f"; })
+        .def_property_readonly_static("itemsize", [](const py::object&) { return 2; })
+        .def("__repr__", [](const BFloat16&) { return "convkit.bfloat16"; });
+    m.attr("bfloat16") = BFloat16{};
+    m.def("to_device", &to_device, py::arg("x"), py::arg("device"), NoGil());
     m.def("from_numpy", &from_numpy, py::arg("array"), py::arg("share"));
 }
 

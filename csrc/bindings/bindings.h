@@ -4,6 +4,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdlib>
+
 #include "core/tensor.h"
 #include "ops/ops.h"
 
@@ -32,7 +34,10 @@ Py_ssize_t length(py::handle sequence);
 bool load_ints(py::handle sequence, Py_ssize_t size, int64_t* out);
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
-py::dtype numpy_dtype(DType dtype);
+
+// The dtype that numpy does not have; its one instance is _core.bfloat16.
+struct BFloat16 {};
+py::object python_dtype(DType dtype);  // numpy's, or that
 
 }  // namespace ck::bindings
 
@@ -60,16 +65,38 @@ struct type_caster<ck::Shape> {
 
 }  // namespace pybind11::detail
 
-// In Python a dtype is numpy's.
+// In Python a device is "cpu" or "cuda:0".
+template <>
+struct pybind11::detail::type_caster<ck::Device> {
+    PYBIND11_TYPE_CASTER(ck::Device, const_name("str"));
+    bool load(handle source, bool) {
+        if (!isinstance<str>(source)) return false;
+        const auto text = pybind11::cast<std::string>(source);
+        if (text == "cpu") {
+            value = {};
+            return true;
+        }
+        if (text.rfind("cuda:", 0) != 0) return false;
+        value = {ck::DeviceType::cuda, std::atoi(text.c_str() + 5)};
+        return true;
+    }
+    static handle cast(ck::Device source, return_value_policy, handle) { return str(source.str()).release(); }
+};
+
+// In Python a dtype is numpy's, bfloat16 excepted.
 template <>
 struct pybind11::detail::type_caster<ck::DType> {
     PYBIND11_TYPE_CASTER(ck::DType, const_name("numpy.dtype"));
     bool load(handle source, bool) {
+        if (isinstance<ck::bindings::BFloat16>(source)) {
+            value = ck::DType::bfloat16;
+            return true;
+        }
         if (!isinstance<dtype>(source)) return false;
         value = ck::bindings::dtype_of(reinterpret_borrow<dtype>(source));
         return true;
     }
     static handle cast(ck::DType source, return_value_policy, handle) {
-        return ck::bindings::numpy_dtype(source).release();
+        return ck::bindings::python_dtype(source).release();
     }
 };

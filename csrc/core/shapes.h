@@ -140,7 +140,7 @@ struct StridedCopy {
     int ndim;
     int64_t shape[kMaxDims];
     int64_t src_stride[kMaxDims], dst_stride[kMaxDims];
-    int64_t itemsize;  // bytes: 1, 4 or 8
+    int64_t itemsize;  // bytes: 1, 2, 4 or 8
 };
 
 // A reduction in canonical form: x[outer,len,inner] -> y[outer,inner].

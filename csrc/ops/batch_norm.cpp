@@ -6,9 +6,14 @@ namespace {
 
 constexpr const char* kOp = "batch_norm";
 
+DType param_dtype(const Tensor& x) {
+    return x.dtype() == DType::bfloat16 ? DType::float32 : x.dtype();
+}
+
 void check_channels(const char* what, const Tensor& x, const Tensor& t) {
     check_same_device(kOp, x, t);
-    check_same_dtype(kOp, x, t);
+    CK_CHECK_TYPE(t.dtype() == param_dtype(x), kOp, what, " must be ", name(param_dtype(x)), " beside ",
+                  name(x.dtype()), ". Received: ", name(t.dtype()), ".");
     check_shape(kOp, what, t, {x.shape().back()});
 }
 
@@ -37,14 +42,16 @@ std::pair<Tensor, Tensor> batch_norm_statistics(const Tensor& x, double momentum
         check_channels(t == running_mean ? "running_mean" : "running_var", x, *t);
         check_writable(kOp, *t);
     }
-    if (rows == 0) return {full({c}, 0, x.dtype()), full({c}, 1, x.dtype())};  // nothing to normalise or to learn
-    const Tensor mean = Tensor::empty(kOp, {c}, x.dtype(), x.device());
-    const Tensor variance = Tensor::empty(kOp, {c}, x.dtype(), x.device());
+    if (rows == 0)
+        return {full({c}, 0, param_dtype(x), x.device()),
+                full({c}, 1, param_dtype(x), x.device())};  // nothing to normalise or to learn
+    const Tensor mean = Tensor::empty(kOp, {c}, param_dtype(x), x.device());
+    const Tensor variance = Tensor::empty(kOp, {c}, param_dtype(x), x.device());
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .batch_norm_statistics(rows, c, momentum, x.data<T>(), mean.data<T>(), variance.data<T>(),
-                                   data_or_null<T>(running_mean), data_or_null<T>(running_var));
+            .batch_norm_statistics(rows, c, momentum, x.data<T>(), mean.data<Param<T>>(), variance.data<Param<T>>(),
+                                   data_or_null<Param<T>>(running_mean), data_or_null<Param<T>>(running_var));
     });
     for (Tensor* t : {running_mean, running_var}) {
         if (t) t->storage()->bump_version();
@@ -65,8 +72,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, c
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .batch_norm(s, x.data<T>(), mean.data<T>(), variance.data<T>(), data_or_null<T>(weight),
-                        data_or_null<T>(bias), data_or_null<T>(residual), y.data<T>());
+            .batch_norm(s, x.data<T>(), mean.data<Param<T>>(), variance.data<Param<T>>(),
+                        data_or_null<Param<T>>(weight), data_or_null<Param<T>>(bias), data_or_null<T>(residual),
+                        y.data<T>());
     });
     return y;
 }
@@ -82,15 +90,16 @@ BatchNormGradients batch_norm_gradient(const Tensor& x, const Tensor& mean, cons
     // Without an activation the residual's gradient is dy itself.
     const bool dz_wanted = has_residual && y;
     BatchNormGradients g{Tensor::empty(kOp, x.shape(), x.dtype(), x.device()),
-                         Tensor::empty(kOp, {s.c}, x.dtype(), x.device()),
-                         Tensor::empty(kOp, {s.c}, x.dtype(), x.device()),
+                         Tensor::empty(kOp, {s.c}, param_dtype(x), x.device()),
+                         Tensor::empty(kOp, {s.c}, param_dtype(x), x.device()),
                          dz_wanted ? Tensor::empty(kOp, x.shape(), x.dtype(), x.device()) : dy};
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .batch_norm_gradient(s, x.data<T>(), mean.data<T>(), variance.data<T>(), data_or_null<T>(weight),
-                                 data_or_null<T>(bias), data_or_null<T>(y), dy.data<T>(), g.dx.data<T>(),
-                                 g.dweight.data<T>(), g.dbias.data<T>(), dz_wanted ? g.dresidual.data<T>() : nullptr);
+            .batch_norm_gradient(s, x.data<T>(), mean.data<Param<T>>(), variance.data<Param<T>>(),
+                                 data_or_null<Param<T>>(weight), data_or_null<Param<T>>(bias), data_or_null<T>(y),
+                                 dy.data<T>(), g.dx.data<T>(), g.dweight.data<Param<T>>(), g.dbias.data<Param<T>>(),
+                                 dz_wanted ? g.dresidual.data<T>() : nullptr);
     });
     return g;
 }

@@ -38,11 +38,12 @@ Tensor slice(const Tensor& x, const Shape& start, const Shape& step, const Shape
 Tensor slice_gradient(const Tensor& dy, const Shape& shape, const Shape& start, const Shape& step);  // zeros elsewhere
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 Tensor cast(const Tensor& x, DType dtype);
-Tensor full(const Shape& shape, double value, DType dtype);
+Tensor full(const Shape& shape, double value, DType dtype, Device device = {});
 Tensor arange(double start, double stop, double step, DType dtype);
 Tensor concatenate(const std::vector<Tensor>& tensors, int64_t axis);
 Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double value);
 void copy_into(Tensor& dst, const Tensor& src);
+Tensor to_device(const Tensor& x, Device device);  // x itself when it is there
 
 // pool2d: windows over x [N,H,W,C] -> [N,P,Q,C]
 struct Pool2dGeometry {

@@ -106,6 +106,8 @@ Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
     check_same_device(op_name(op), a, b);
     check_same_dtype(op_name(op), a, b);
+    if (a.dtype() == DType::int64 && !a.device().is_cpu())  // a few counts: no kernels of their own
+        return to_device(binary(op, to_device(a, {}), to_device(b, {})), a.device());
     const Shape shape = broadcast_shape(op_name(op), a.shape(), b.shape());
     Tensor y = Tensor::empty(op_name(op), shape, a.dtype(), a.device());
     const Broadcast s = make_broadcast(a, b, shape);
@@ -132,6 +134,8 @@ Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
         const DType common = floating ? DType::float64 : DType::int64;
         return compare(op, cast(a, common), cast(b, common));
     }
+    if (!a.device().is_cpu() && (a.dtype() == DType::int64 || a.dtype() == DType::float64))
+        return to_device(compare(op, to_device(a, {}), to_device(b, {})), a.device());
     Tensor y = Tensor::empty("compare", shape, DType::boolean, a.device());
     const Broadcast s = make_broadcast(a, b, shape);
     if (a.dtype() == DType::int64) {

@@ -94,7 +94,8 @@ void check_indices(const Tensor& x, const Tensor& indices, int64_t places) {
     check_same_device(op, x, indices);
     CK_CHECK_TYPE(indices.dtype() == DType::int64, op, "indices must be int64. Received: ", name(indices.dtype()), ".");
     check_shape(op, "indices", indices, x.shape());
-    const int64_t* data = indices.data<int64_t>();
+    const Tensor on_host = to_device(indices, {});
+    const int64_t* data = on_host.data<int64_t>();
     for (int64_t i = 0; i < indices.numel(); ++i) {
         CK_CHECK(data[i] >= 0 && data[i] < places, op, "indices must be in [0,", places,
                  "), the places of one output plane. Received: ", data[i], " at element ", i, ".");

@@ -62,6 +62,8 @@ Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bo
         const Tensor y = reduce(op, cast(x, DType::int64), axes, keepdims);
         return op == ReduceOp::sum ? y : cast(y, x.dtype());
     }
+    if (x.dtype() == DType::int64 && !x.device().is_cpu())  // a few counts: no kernels of their own
+        return to_device(reduce(op, to_device(x, {}), axes, keepdims), x.device());
     const Canonical c = canonical(op_name, x, axes);
     CK_CHECK(op == ReduceOp::sum || c.s.len > 0 || c.s.outer * c.s.inner == 0, op_name,
              "the maximum of no elements is not defined. Received: shape ", x.shape(), ", axis=", axes, ".");
@@ -79,6 +81,8 @@ Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bo
 
 Tensor argmax(const Tensor& x, const std::vector<int64_t>& axes, bool keepdims) {
     if (x.dtype() == DType::uint8 || x.dtype() == DType::boolean) return argmax(cast(x, DType::int64), axes, keepdims);
+    if (x.dtype() == DType::int64 && !x.device().is_cpu())
+        return to_device(argmax(to_device(x, {}), axes, keepdims), x.device());
     const Canonical c = canonical("argmax", x, axes);
     CK_CHECK(c.s.len > 0 || c.s.outer * c.s.inner == 0, "argmax",
              "the maximum of no elements is not defined. Received: shape ", x.shape(), ", axis=", axes, ".");

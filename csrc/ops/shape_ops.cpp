@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <type_traits>
 
 #include "core/parallel.h"
+#include "cuda/runtime.h"
 #include "ops/backend.h"
 #include "ops/ops.h"
 
@@ -75,7 +75,7 @@ Tensor slice(const Tensor& x, const Shape& start, const Shape& step, const Shape
 }
 
 Tensor slice_gradient(const Tensor& dy, const Shape& shape, const Shape& start, const Shape& step) {
-    Tensor dx = full(shape, 0, dy.dtype());
+    Tensor dx = full(shape, 0, dy.dtype(), dy.device());
     const Shape strides = row_major_strides(shape);
     Shape dst_stride(strides);
     for (size_t i = 0; i < strides.size(); ++i) dst_stride[i] *= step[i];
@@ -107,7 +107,11 @@ Tensor cast(const Tensor& x, DType dtype) {
     return y;
 }
 
-Tensor full(const Shape& shape, double value, DType dtype) {
+Tensor full(const Shape& shape, double value, DType dtype, Device device) {
+    if (!device.is_cpu()) {
+        const Tensor one = to_device(full({1}, value, dtype), device);
+        return broadcast_to(one, shape.empty() ? Shape{1} : shape).reshape(shape);
+    }
     Tensor y = Tensor::empty("full", shape, dtype, Device{});
     visit_all(dtype, [&](auto zero) {
         using T = decltype(zero);
@@ -172,7 +176,7 @@ Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double valu
     }
     Tensor y = Tensor::empty(op, shape, x.dtype(), x.device());
     const Shape stride = row_major_strides(shape), repeated(shape.size(), 0);
-    const Tensor filling = full({1}, value, x.dtype());
+    const Tensor filling = full({1}, value, x.dtype(), x.device());
     // Axis by axis the two slabs outside x, within the rows that earlier axes left open; then x in the middle.
     Shape box = shape;
     int64_t corner = 0;
@@ -188,12 +192,37 @@ Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double valu
     return y;
 }
 
+namespace {
+
+void copy_bytes(Tensor& dst, const Tensor& src) {
+    const Device to = dst.device(), from = src.device();
+    if (to.is_cpu() && from.is_cpu()) {
+        std::memmove(dst.raw(), src.raw(), static_cast<size_t>(src.bytes()));
+    } else if (from.is_cpu()) {
+        cuda::copy_to_device(dst.raw(), src.raw(), src.bytes(), to.index);
+    } else if (to.is_cpu()) {
+        cuda::copy_to_host(dst.raw(), src.raw(), src.bytes(), from.index);
+    } else if (to == from) {
+        cuda::copy_on_device(dst.raw(), src.raw(), src.bytes(), to.index);
+    } else {
+        cuda::copy_between_devices(dst.raw(), to.index, src.raw(), from.index, src.bytes());
+    }
+}
+
+}  // namespace
+
+Tensor to_device(const Tensor& x, Device device) {
+    if (x.device() == device) return x;
+    Tensor y = Tensor::empty("to", x.shape(), x.dtype(), device);
+    copy_bytes(y, x);
+    return y;
+}
+
 void copy_into(Tensor& dst, const Tensor& src) {
-    check_same_device("copy_", dst, src);
     check_same_dtype("copy_", dst, src);
     check_shape("copy_", "the source", src, dst.shape());
     check_writable("copy_", dst);
-    std::memmove(dst.raw(), src.raw(), static_cast<size_t>(src.bytes()));
+    copy_bytes(dst, src);
     dst.storage()->bump_version();
 }
 
