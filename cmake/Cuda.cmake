@@ -3,8 +3,11 @@ include(FindNvcc)
 
 set(CONVKIT_CUDA_FOUND OFF)
 string(TOUPPER "${CONVKIT_CUDA}" CONVKIT_CUDA)
-if(NOT CONVKIT_CUDA MATCHES "^(AUTO|ON|OFF)$")
-    message(FATAL_ERROR "CONVKIT_CUDA must be AUTO, ON or OFF. Received: ${CONVKIT_CUDA}.")
+if(NOT CONVKIT_CUDA MATCHES "^(AUTO|ON|OFF|EMULATED)$")
+    message(FATAL_ERROR "CONVKIT_CUDA must be AUTO, ON, OFF or EMULATED. Received: ${CONVKIT_CUDA}.")
+elseif(CONVKIT_CUDA STREQUAL "EMULATED")
+    include(EmulateCuda)
+    return()
 elseif(NOT CONVKIT_CUDA STREQUAL "OFF")
     find_nvcc()
     if(Nvcc_EXECUTABLE)
@@ -44,7 +47,9 @@ set(warnings -Xcompiler=-Wall,-Wextra)
 if(CONVKIT_WERROR)
     list(APPEND warnings -Werror=all-warnings -Xcompiler=-Werror)
 endif()
-target_compile_options(convkit_options INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:${warnings}>")
+# Kernels call the constexpr functions of csrc/core.
+target_compile_options(convkit_options INTERFACE
+                       "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;${warnings}>")
 string(REPLACE ";" " " architectures "${CMAKE_CUDA_ARCHITECTURES}")
-set_source_files_properties(csrc/cuda/runtime.cu PROPERTIES
+set_source_files_properties(csrc/cuda/device.cu PROPERTIES
                             COMPILE_DEFINITIONS "CK_CUDA_ARCHITECTURES=\"${architectures}\"")

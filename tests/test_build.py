@@ -40,20 +40,19 @@ def test_numpy_is_the_only_dependency():
 def test_show_config_tells_the_state_of_cuda():
     facts = dict(line.split(":", 1) for line in ck.show_config().splitlines())
     assert facts["CUDA compiled"].strip() == (ck._core.cuda_architectures or "no")
-    assert ck.cuda.unavailable_reason() in facts["CUDA"]
+    assert (ck.cuda.unavailable_reason() or "available") in facts["CUDA"]
 
 
 def test_cuda_is_unavailable_for_a_reason():
-    assert not ck.cuda.is_available()
     reason = ck.cuda.unavailable_reason()
+    if reason is None:
+        pytest.skip("CUDA can be used here")
     runtime, driver = ck._core.cuda_versions()
     if not ck._core.cuda_architectures:
         assert reason == "this convkit was built without CUDA"
         assert (runtime, driver) == (0, 0)
     elif driver == 0:
         assert reason == "no NVIDIA driver was found"
-    elif ck._core.cuda_devices():
-        assert reason == "this version of convkit has no CUDA kernels yet"
     else:
         assert reason.startswith("the NVIDIA driver")
     with pytest.raises(RuntimeError, match=reason):
@@ -76,5 +75,6 @@ def test_autocast_refusals():
 
 
 def test_memory_statistics_without_a_device():
-    assert ck.cuda.memory_stats() == {"allocated": 0, "cached": 0, "peak": 0}
+    assert set(ck.cuda.memory_stats()) >= {"allocated", "cached", "peak"}
+    assert not any(ck.cuda.memory_stats().values())
     ck.cuda.empty_cache()

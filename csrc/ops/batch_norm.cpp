@@ -12,8 +12,8 @@ DType param_dtype(const Tensor& x) {
 
 void check_channels(const char* what, const Tensor& x, const Tensor& t) {
     check_same_device(kOp, x, t);
-    CK_CHECK_TYPE(t.dtype() == param_dtype(x), kOp, what, " must be ", name(param_dtype(x)), " beside ",
-                  name(x.dtype()), ". Received: ", name(t.dtype()), ".");
+    CK_CHECK_TYPE(t.dtype() == param_dtype(x), kOp, what, " must be ", name(param_dtype(x)),
+                  " (use astype). Received: x ", name(x.dtype()), ", ", what, " ", name(t.dtype()), ".");
     check_shape(kOp, what, t, {x.shape().back()});
 }
 

@@ -20,9 +20,9 @@ from .config import (
     show_config,
 )
 from .creation import arange, full, ones, zeros
-from .cuda import autocast
 from .dtypes import bfloat16, bool_, float32, float64, int64, uint8
 from .dtypes import bool_ as bool
+from .mixed import autocast
 from .ops import (
     adaptive_avg_pool2d,
     avg_pool2d,

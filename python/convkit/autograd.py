@@ -109,13 +109,13 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
             raise ValueError(
                 f"[backward] a tensor that is not a scalar needs the argument grad. Received: shape {tensor.shape}."
             )
-        grad = _core.full(tensor._data.shape, 1.0, tensor._data.dtype)
+        grad = _core.full(tensor._data.shape, 1.0, tensor._data.dtype, tensor._data.device)
     else:
         grad = as_tensor(grad)._data
-        if grad.shape != tensor._data.shape or grad.dtype != tensor._data.dtype:
+        if (grad.shape, grad.dtype, grad.device) != (tensor._data.shape, tensor._data.dtype, tensor._data.device):
             raise ValueError(
-                f"[backward] grad must match the tensor. Received: grad {grad.shape} {grad.dtype}, "
-                f"tensor {tensor.shape} {tensor.dtype}."
+                f"[backward] grad must match the tensor. Received: grad {grad.shape} {grad.dtype} on "
+                f"{grad.device}, tensor {tensor.shape} {tensor.dtype} on {tensor.device}."
             )
     if tensor._node is None:
         _accumulate(tensor, grad)

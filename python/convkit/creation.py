@@ -7,7 +7,7 @@ import operator
 
 import numpy as np
 
-from . import _core, dtypes
+from . import _core, dtypes, ops
 from .tensor import Tensor
 
 
@@ -29,8 +29,9 @@ def full(shape, value, dtype=None, device: str = "cpu", requires_grad: bool = Fa
     """``shape`` filled with ``value``; the dtype follows the value (float32, int64 or bool) unless given."""
     if dtype is None:
         dtype = _dtype_of(value)
-    result = Tensor(_core.full(_shape(shape), value, dtypes.as_dtype("full", dtype))).to(device)
-    return Tensor(result._data, requires_grad)
+    device = ops.device_name("full", device)
+    dtype = dtypes.as_dtype("full", dtype, device)
+    return Tensor(_core.full(_shape(shape), value, dtype, device), requires_grad)
 
 
 def zeros(*shape, dtype=dtypes.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:

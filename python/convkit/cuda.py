@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-
-from . import _core, dtypes
+from . import _core
 
 
 def is_available() -> bool:
@@ -18,22 +16,21 @@ def unavailable_reason() -> str | None:
 
 
 def memory_stats() -> dict[str, int]:
-    """Bytes of device memory: allocated, cached, peak."""
-    return {"allocated": 0, "cached": 0, "peak": 0}
+    """Bytes of device memory: ``allocated`` in tensors, ``cached`` for later, ``peak`` of allocated; and counts: the
+    ``segments`` taken from the driver and the allocations that needed none (``hits``). All devices together."""
+    return _core.cuda_memory_stats()
 
 
 def empty_cache() -> None:
     """Gives cached device memory back to the driver."""
+    _core.cuda_empty_cache()
 
 
-def autocast(device: str, dtype=dtypes.bfloat16) -> contextlib.AbstractContextManager:
-    """Inside the context, matrix ops on ``device`` read and write ``dtype`` and accumulate in float32.
+def synchronize(device: str = "cuda") -> None:
+    """Waits until everything queued on ``device`` has run: ops return before they are done."""
+    _core.cuda_synchronize(index_of(device))
 
-    ``device`` must be "cuda" and ``dtype`` ``ck.bfloat16``. RuntimeError, holding :func:`unavailable_reason`, when CUDA
-    cannot be used.
-    """
-    if device != "cuda":
-        raise ValueError(f'[autocast] the device must be "cuda". Received: {device!r}.')
-    if dtype is not dtypes.bfloat16:
-        raise TypeError(f"[autocast] the dtype must be convkit.bfloat16. Received: {dtype!r}.")
-    raise RuntimeError(f"[autocast] CUDA is not available: {unavailable_reason()}.")
+
+def index_of(device: str) -> int:
+    """The number in ``"cuda:1"``; 0 for ``"cuda"``."""
+    return int(device.partition(":")[2] or 0)

@@ -55,11 +55,11 @@ def _draw(function, shape, first, second, dtype):
     return Tensor(function(shape, *next_key(count), first, second, dtype))
 
 
-def rand(*shape, dtype=float32) -> Tensor:
+def rand(*shape, dtype=float32, device: str = "cpu") -> Tensor:
     """Uniform in [0, 1)."""
-    return _draw(_core.random_uniform, shape, 0.0, 1.0, dtype)
+    return _draw(_core.random_uniform, shape, 0.0, 1.0, dtype).to(device)
 
 
-def randn(*shape, dtype=float32) -> Tensor:
+def randn(*shape, dtype=float32, device: str = "cpu") -> Tensor:
     """Standard normal."""
-    return _draw(_core.random_normal, shape, 0.0, 1.0, dtype)
+    return _draw(_core.random_normal, shape, 0.0, 1.0, dtype).to(device)

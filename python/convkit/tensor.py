@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import _core, dtypes
+from . import _core, cuda, dtypes
 
 
 class Tensor(_core.TensorBase):
@@ -55,8 +55,11 @@ class Tensor(_core.TensorBase):
         return self.shape[0]
 
     def __repr__(self):
-        text = np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")
+        values = self.detach().to("cpu")
+        values = values.astype(dtypes.float32) if self.dtype is dtypes.bfloat16 else values
+        text = np.array2string(values.numpy(), separator=", ", prefix="tensor(")
         extra = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
+        extra += "" if self.device == "cpu" else f", device={self.device!r}"
         return f"tensor({text}{extra}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __bool__(self):
@@ -80,6 +83,8 @@ class Tensor(_core.TensorBase):
         """Read-only view of the same memory."""
         if self.device != "cpu":
             raise TypeError(f'[numpy] a tensor on {self.device} has no numpy view. Use .to("cpu") first.')
+        if self.dtype is dtypes.bfloat16:
+            raise TypeError("[numpy] numpy has no bfloat16. Use .astype(ck.float32) first.")
         return np.asarray(self._data)
 
     def __array__(self, dtype=None, copy=None):
@@ -91,27 +96,32 @@ class Tensor(_core.TensorBase):
         return array.copy() if copy else array
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-        """A DLPack capsule that shares the memory (``copy=True``: of a copy)."""
-        if stream is not None:
+        """A DLPack capsule that shares the memory (``copy=True``: of a copy); ``stream`` as the protocol has it."""
+        if self.device != "cpu":
+            _order_before(self.device, stream)
+        elif stream is not None:
             raise BufferError(f"[dlpack] CPU memory takes stream=None. Received: {stream!r}.")
         if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
             raise BufferError(f"[dlpack] the tensor is on {self.device}. Received: dl_device={dl_device!r}.")
-        data = tensor(self)._data if copy else self._data
+        data = self._data
+        if copy:
+            data = _core.full(self.shape, 0, self.dtype, self.device)
+            _core.copy_into(data, self._data)
         return _core.to_dlpack(data, max_version is not None and max_version[0] >= 1)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 1, 0  # kDLCPU
+        return (1, 0) if self.device == "cpu" else (2, cuda.index_of(self.device))  # kDLCPU, kDLCUDA
 
     def tolist(self):
         """The elements as nested lists of Python numbers, as numpy's."""
-        return self.numpy().tolist()
+        return self.detach().to("cpu").numpy().tolist()
 
     def detach(self) -> Tensor:
         """The same memory, without a graph."""
         return Tensor(self._data)
 
     def __reduce__(self):  # copy.deepcopy and pickle: values without graph and gradient
-        return _restore, (type(self), self.numpy().copy(), self.requires_grad)
+        return _restore, (type(self), self.detach().to("cpu").numpy().copy(), self.requires_grad, self.device)
 
     def copy_(self, other) -> Tensor:
         """Overwrites the elements in place; shapes and dtypes must agree. Not recorded."""
@@ -123,7 +133,7 @@ class Tensor(_core.TensorBase):
         return ops.to_device(self, device)
 
     def astype(self, dtype) -> Tensor:
-        """The values in another dtype; differentiable between float32 and float64. TypeError for other dtypes."""
+        """The values in another dtype; differentiable between floating dtypes. TypeError for other dtypes."""
         return ops.astype(self, dtype)
 
     def backward(self, grad=None, retain_graph: bool = False) -> None:
@@ -248,8 +258,11 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
     Python floats become float32, ints int64, bools bool. numpy arrays keep float32, float64, uint8, int64 and bool;
     other integer arrays widen to int64; anything else is a TypeError.
     """
+    if dtype is dtypes.bfloat16:
+        data = tensor(data, dtypes.float32, device).astype(dtype)
+        return Tensor(data._data, requires_grad)
     if isinstance(data, Tensor):
-        array = data.to("cpu").numpy()
+        array = data.detach().to("cpu").numpy()
     elif isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__"):
         array = np.asarray(data)
     else:
@@ -265,10 +278,19 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
     return Tensor(Tensor(_core.from_numpy(array, False)).to(device)._data, requires_grad)
 
 
-def _restore(kind, array, requires_grad: bool) -> Tensor:
+def _restore(kind, array, requires_grad: bool, device: str) -> Tensor:
     result = kind.__new__(kind)
-    Tensor.__init__(result, _core.from_numpy(array, False), requires_grad)
+    Tensor.__init__(result, tensor(array, device=device)._data, requires_grad)
     return result
+
+
+def _order_before(device: str, stream) -> None:
+    """Let ``stream`` of a DLPack consumer wait for what is queued on ``device``; -1 asks for no order."""
+    index = cuda.index_of(device)
+    if stream is None or stream in (1, 2):  # the legacy and the per-thread default stream have no handle of their own
+        _core.cuda_synchronize(index)
+    elif stream != -1:
+        _core.cuda_make_stream_wait(index, stream)
 
 
 def _from_python(data) -> np.ndarray:
@@ -298,13 +320,15 @@ def from_numpy(array, copy: bool = True) -> Tensor:
 
 
 def from_dlpack(x) -> Tensor:
-    """A tensor that shares the memory of ``x``, any object with ``__dlpack__`` in row-major CPU memory."""
+    """A tensor that shares the memory of ``x``, any object with ``__dlpack__`` in row-major CPU or CUDA memory."""
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"[from_dlpack] needs an object with __dlpack__. Received: {type(x).__name__}.")
+    kind, index = x.__dlpack_device__()
+    order = {} if kind == 1 else {"stream": _core.cuda_stream(index)}
     try:
-        capsule = x.__dlpack__(max_version=(1, 0))
+        capsule = x.__dlpack__(max_version=(1, 0), **order)
     except TypeError:  # a producer older than DLPack 1.0
-        capsule = x.__dlpack__()
+        capsule = x.__dlpack__(**order)
     return Tensor(_core.from_dlpack(capsule))
 
 

@@ -6,8 +6,8 @@
 namespace ck::cpu::reference {
 
 template <class T>
-void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const T* x, Param<T>* mean, Param<T>* variance, Param<T>* running_mean,
-                           Param<T>* running_var) {
+void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const T* x, Param<T>* mean, Param<T>* variance,
+                           Param<T>* running_mean, Param<T>* running_var) {
     for (int64_t j = 0; j < c; ++j) {
         double sum = 0, squares = 0;
         for (int64_t i = 0; i < rows; ++i) sum += x[i * c + j];
@@ -22,8 +22,8 @@ void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const T* x,
 }
 
 template <class T>
-void batch_norm(const BatchNormShape& s, const T* x, const Param<T>* mean, const Param<T>* variance, const Param<T>* weight, const Param<T>* bias,
-                const T* residual, T* y) {
+void batch_norm(const BatchNormShape& s, const T* x, const Param<T>* mean, const Param<T>* variance,
+                const Param<T>* weight, const Param<T>* bias, const T* residual, T* y) {
     for (int64_t i = 0; i < s.rows; ++i) {
         for (int64_t j = 0; j < s.c; ++j) {
             const int64_t at = i * s.c + j;
@@ -37,9 +37,9 @@ void batch_norm(const BatchNormShape& s, const T* x, const Param<T>* mean, const
 // With g = dL/dz and n = (x - mean) r, r = 1 / sqrt(variance + eps): dweight = sum g n, dbias = sum g,
 // dx = weight r (g - mean(g) - n mean(g n)), without the means when the statistics are constants.
 template <class T>
-void batch_norm_gradient(const BatchNormShape& s, const T* x, const Param<T>* mean, const Param<T>* variance, const Param<T>* weight,
-                         const T* /*bias: y holds what the activation needs*/, const T* y, const T* dy, T* dx,
-                         Param<T>* dweight, Param<T>* dbias, T* dz) {
+void batch_norm_gradient(const BatchNormShape& s, const T* x, const Param<T>* mean, const Param<T>* variance,
+                         const Param<T>* weight, const Param<T>* /*bias: y holds what the activation needs*/,
+                         const T* y, const T* dy, T* dx, Param<T>* dweight, Param<T>* dbias, T* dz) {
     const auto gradient = [&](int64_t at) { return y ? activation_gradient<T>(s.activation, y[at], dy[at]) : dy[at]; };
     for (int64_t j = 0; j < s.c; ++j) {
         const double r = 1 / std::sqrt(double(variance[j]) + s.eps);

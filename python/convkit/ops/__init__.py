@@ -26,5 +26,5 @@ from .pointwise import (
 from .pool2d import adaptive_avg_pool2d, avg_pool2d, max_pool2d, max_unpool2d
 from .reduce import argmax, max, mean, sum
 from .resize import upsample
-from .shape_ops import astype, concatenate, flatten, getitem, pad, reshape, to_device, transpose
+from .shape_ops import astype, concatenate, device_name, flatten, getitem, pad, reshape, to_device, transpose
 from .softmax import log_softmax, softmax

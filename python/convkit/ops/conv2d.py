@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import needs_grad, record
+from ..mixed import lowered
 from ..tensor import Tensor, as_tensor
 from .geometry import pads, pair, whole, window_pads
 from .pointwise import activation_name
@@ -101,7 +102,7 @@ def conv_transpose2d(
 
 
 def _tensors(x, w, bias):
-    return as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias)
+    return lowered(as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias))
 
 
 def _backward(y, activation, inputs, data_gradient, weight_gradient):

@@ -6,6 +6,7 @@ import numbers
 
 from .. import _core, dtypes
 from ..autograd import record
+from ..mixed import raised
 from ..tensor import Tensor, as_tensor
 
 
@@ -15,9 +16,9 @@ def cross_entropy(logits, labels, *, weight=None, label_smoothing: float = 0.0, 
     logits [..., K]; labels: integers [...] in [0, K), or probabilities [..., K]. ``weight`` [K] scales each class; the
     mean over integer labels divides by the summed weights of the labels (over probabilities by the number of rows).
     ``label_smoothing`` spreads this share of each target evenly over the classes (Szegedy et al. 2016).
-    A label out of range is a ValueError.
+    A label out of range is a ValueError; on CUDA, where a check would wait for the device, its loss is NaN.
     """
-    logits, labels = as_tensor(logits), as_tensor(labels)
+    logits, labels = raised(as_tensor(logits)), as_tensor(labels)
     target = labels._data
     if labels.dtype.kind in "iu":
         target = _core.cast(target, dtypes.int64)
@@ -32,7 +33,9 @@ def cross_entropy(logits, labels, *, weight=None, label_smoothing: float = 0.0, 
             dx = _core.cross_entropy_gradient(data, target, weights, label_smoothing, reduction, dy)
         if not labels_wanted:
             return dx, None
-        slope = _core.multiply(_core.log_softmax(data, -1), _core.full((), label_smoothing - 1, data.dtype))
+        slope = _core.multiply(
+            _core.log_softmax(data, -1), _core.full((), label_smoothing - 1, data.dtype, data.device)
+        )
         slope = slope if weights is None else _core.multiply(slope, weights)
         dy = _per_element(dy, reduction, data.size // data.shape[-1])
         return dx, _core.multiply(slope, dy.reshape((*dy.shape, 1)))
@@ -52,7 +55,7 @@ def smooth_l1_loss(x, target, *, beta: float = 1.0, reduction: str = "mean") -> 
 
 def _difference_loss(forward, gradient, x, target, beta, reduction) -> Tensor:
     """A loss of x - target: its gradient for the target is the opposite of that for x."""
-    x = as_tensor(x)
+    x = raised(as_tensor(x))
     target = _target(x, target)
     u, v, target_wanted = x._data, target._data, target.requires_grad
 
@@ -69,7 +72,7 @@ def binary_cross_entropy_with_logits(logits, target, *, weight=None, reduction: 
     target (floats, or integer labels 0 and 1) has the shape of the logits, or is a number; ``weight`` broadcasts to
     it. The mean is over the elements.
     """
-    x = as_tensor(logits)
+    x = raised(as_tensor(logits))
     target = _target(x, target)
     target = target if target.dtype.kind == "f" else target.astype(x.dtype)
     u, v, target_wanted = x._data, target._data, target.requires_grad
@@ -88,10 +91,10 @@ def binary_cross_entropy_with_logits(logits, target, *, weight=None, reduction: 
 
 def _per_element(dy, reduction: str, count: int):
     """The gradient of each of the ``count`` losses, from that of their reduction."""
-    return _core.divide(dy, _core.full((), count, dy.dtype)) if reduction == "mean" else dy
+    return _core.divide(dy, _core.full((), count, dy.dtype, dy.device)) if reduction == "mean" else dy
 
 
 def _target(x: Tensor, target) -> Tensor:
     if isinstance(target, numbers.Number):
-        return Tensor(_core.full(x.shape, target, x.dtype))
-    return as_tensor(target)
+        return Tensor(_core.full(x.shape, target, x.dtype, x.device))
+    return raised(as_tensor(target))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
+from ..mixed import lowered
 from ..tensor import Tensor, as_tensor
 from .pointwise import activation_name
 
@@ -14,7 +15,7 @@ def matmul(a, b) -> Tensor:
     The last two axes are matrices ``[m,k]`` and ``[k,n]``, those before them broadcast; a 1-D ``a`` is a row, a 1-D
     ``b`` a column, and its axis is missing from the result. ValueError for axes that do not match.
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = lowered(as_tensor(a), as_tensor(b))
     u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
     y = _core.matmul(u, v)
 
@@ -43,8 +44,7 @@ def linear(x, w, bias=None, *, activation: str | None = None) -> Tensor:
     ``[..., out_features]``. ``activation`` is None, "relu", "relu6", "leaky_relu", "tanh" or "sigmoid", applied while
     the result is in cache. ValueError for shapes that do not match.
     """
-    x, w = as_tensor(x), as_tensor(w)
-    bias = None if bias is None else as_tensor(bias)
+    x, w, bias = lowered(as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias))
     activation = activation_name("linear", activation)
     u, v = x._data, w._data
     y = _core.linear(u, v, None if bias is None else bias._data, activation)

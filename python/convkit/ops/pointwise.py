@@ -93,7 +93,7 @@ def _like(op: str, number, tensor: Tensor) -> Tensor:
     dtype = tensor.dtype
     if dtype.kind != "f" and (isinstance(number, float) and not number.is_integer()):
         raise TypeError(f"[{op}] a {dtype} tensor needs an integer. Received: {number} (use astype).")
-    return Tensor(_core.full((), number, dtype))
+    return Tensor(_core.full((), number, dtype, tensor.device))
 
 
 def add(a, b) -> Tensor:
@@ -157,7 +157,7 @@ def power(a, b) -> Tensor:
     def backward(dy):
         da = db = None
         if a_wanted:
-            one = _core.full((), 1.0, v.dtype)
+            one = _core.full((), 1.0, v.dtype, v.device)
             slope = _core.multiply(v, _core.power(u, _core.subtract(v, one)))
             da = _core.sum_to_shape(_core.multiply(dy, slope), u.shape)
         if b_wanted:
@@ -177,5 +177,5 @@ def compare(name: str, a, b) -> Tensor:
     a = as_tensor(a)
     if isinstance(b, numbers.Number):
         exact = np.int64 if isinstance(b, numbers.Integral) else np.float64
-        b = Tensor(_core.full((), b, a.dtype if a.dtype.kind == "f" else np.dtype(exact)))
+        b = Tensor(_core.full((), b, a.dtype if a.dtype.kind == "f" else np.dtype(exact), a.device))
     return Tensor(_COMPARISONS[name](a._data, as_tensor(b)._data))

@@ -102,24 +102,34 @@ def _position(entry, length: int) -> int:
 
 
 def astype(x, dtype) -> Tensor:
-    """The values in another dtype; differentiable between float32 and float64."""
+    """The values in another dtype; differentiable between floating dtypes."""
     x = as_tensor(x)
-    before, dtype = x.dtype, dtypes.as_dtype("astype", dtype)
+    before, dtype = x.dtype, dtypes.as_dtype("astype", dtype, x.device)
     if dtype.kind != "f":
         return Tensor(_core.cast(x._data, dtype))
     return record(_core.cast(x._data, dtype), (x,), lambda dy: (_core.cast(dy, before),))
 
 
 def to_device(x: Tensor, device: str) -> Tensor:
-    """The tensor on ``device``: itself when it is there already."""
+    """The tensor on ``device``: itself when it is there already; differentiable."""
+    device, before = device_name("to", device), x.device
+    if device == before:
+        return x
+    return record(_core.to_device(x._data, device), (x,), lambda dy: (_core.to_device(dy, before),))
+
+
+def device_name(op: str, device: str) -> str:
+    """ "cpu" or "cuda:N" ("cuda" is "cuda:0"). RuntimeError when a GPU is asked for and cannot be used."""
     if not isinstance(device, str):
-        raise TypeError(f'[to] device must be a string such as "cpu" (astype changes dtypes). Received: {device!r}.')
+        raise TypeError(f'[{op}] device must be a string such as "cpu" (astype changes dtypes). Received: {device!r}.')
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise ValueError(f'[to] device must be "cpu", "cuda" or "cuda:N". Received: {device!r}.')
-    if kind == "cuda":
-        raise RuntimeError(f"[to] CUDA is not available: {cuda.unavailable_reason()}.")
-    return x
+        raise ValueError(f'[{op}] device must be "cpu", "cuda" or "cuda:N". Received: {device!r}.')
+    if kind == "cpu":
+        return "cpu"
+    if reason := cuda.unavailable_reason():
+        raise RuntimeError(f"[{op}] CUDA is not available: {reason}.")
+    return f"cuda:{index or 0}"
 
 
 def concatenate(tensors, axis: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
+from ..mixed import raised
 from ..tensor import Tensor, as_tensor
 
 
@@ -18,6 +19,6 @@ def log_softmax(x, axis: int = -1) -> Tensor:
 
 
 def _softmax(x, axis, forward, gradient) -> Tensor:
-    x = as_tensor(x)
+    x = raised(as_tensor(x))
     y = forward(x._data, axis)
     return record(y, (x,), lambda dy: (gradient(y, dy, axis),))
