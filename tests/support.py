@@ -7,6 +7,7 @@ ISA) against the float64 run, both within the derived tolerance c * eps * sum|a|
 import numpy as np
 
 import convkit as ck
+import device
 import op_table
 from cases import Case, distinct
 from convkit.bench import shapes
@@ -108,7 +109,11 @@ def max_error_ratio(got, want, scale, dtype):
 
 def rounding_factor(case, dtype):
     """How many times the rounding errors of plain sums an op may have: 4 on Winograd's six points (docs/kernels.md)."""
-    if case.op != "conv2d" or dtype != np.float32:
+    if dtype != np.float32 or case.op not in device.MATRIX_OPS:
+        return 1
+    if device.is_cuda():
+        return device.matrix_rounding()
+    if case.op != "conv2d":
         return 1
     x, w, arguments = case.arrays["x"].shape, case.arrays["w"].shape, case.arguments
     stride, dilation = (pair("conv2d", name, arguments.get(name, 1)) for name in ("stride", "dilation"))

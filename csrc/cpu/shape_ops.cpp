@@ -106,20 +106,37 @@ void copy(const StridedCopy& s, const T* src, T* dst) {
     });
 }
 
+// f(pointer of a type with so many bytes).
+template <class F>
+void visit_itemsize(int64_t itemsize, void* y, F&& f) {
+    switch (itemsize) {
+        case 1:
+            return f(static_cast<uint8_t*>(y));
+        case 2:
+            return f(static_cast<uint16_t*>(y));
+        case 4:
+            return f(static_cast<uint32_t*>(y));
+        default:
+            return f(static_cast<uint64_t*>(y));
+    }
+}
+
 }  // namespace
 
 void strided_copy(const StridedCopy& s, const void* src, void* dst) {
     for (int d = 0; d < s.ndim; ++d)
         if (s.shape[d] == 0) return;
     const StridedCopy m = merged(s);
-    switch (s.itemsize) {
-        case 1:
-            return copy(m, static_cast<const uint8_t*>(src), static_cast<uint8_t*>(dst));
-        case 4:
-            return copy(m, static_cast<const uint32_t*>(src), static_cast<uint32_t*>(dst));
-        default:
-            return copy(m, static_cast<const uint64_t*>(src), static_cast<uint64_t*>(dst));
-    }
+    visit_itemsize(s.itemsize, dst,
+                   [&](auto* to) { copy(m, static_cast<const std::remove_pointer_t<decltype(to)>*>(src), to); });
+}
+
+void fill(int64_t n, int64_t itemsize, const void* element, void* y) {
+    visit_itemsize(itemsize, y, [&](auto* to) {
+        std::remove_pointer_t<decltype(to)> value;
+        std::memcpy(&value, element, sizeof value);
+        parallel_ranges(n, 256 * 1024, [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, value); });
+    });
 }
 
 void cast(int64_t n, DType from, const void* x, DType to, void* y) {

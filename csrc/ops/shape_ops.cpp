@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/parallel.h"
 #include "cuda/runtime.h"
 #include "ops/backend.h"
 #include "ops/ops.h"
@@ -108,16 +107,10 @@ Tensor cast(const Tensor& x, DType dtype) {
 }
 
 Tensor full(const Shape& shape, double value, DType dtype, Device device) {
-    if (!device.is_cpu()) {
-        const Tensor one = to_device(full({1}, value, dtype), device);
-        return broadcast_to(one, shape.empty() ? Shape{1} : shape).reshape(shape);
-    }
-    Tensor y = Tensor::empty("full", shape, dtype, Device{});
+    Tensor y = Tensor::empty("full", shape, dtype, device);
     visit_all(dtype, [&](auto zero) {
-        using T = decltype(zero);
-        T* data = y.data<T>();
-        const T element = static_cast<T>(value);
-        parallel_ranges(y.numel(), 256 * 1024, [&](int64_t b, int64_t e) { std::fill(data + b, data + e, element); });
+        const auto element = static_cast<decltype(zero)>(value);
+        backend<float>(device).fill(y.numel(), itemsize(dtype), &element, y.raw());
     });
     return y;
 }

@@ -24,6 +24,11 @@ void strided_copy(const StridedCopy& s, const void* src, void* dst) {
     }
 }
 
+template <class T>
+void fill(int64_t n, int64_t itemsize, const void* element, void* y) {
+    for (int64_t i = 0; i < n; ++i) std::memcpy(static_cast<char*>(y) + i * itemsize, element, size_t(itemsize));
+}
+
 namespace {
 
 template <class To, class From>
@@ -55,4 +60,5 @@ void cast(int64_t n, DType from, const void* x, DType to, void* y) {
 }  // namespace ck::cpu::reference
 
 CK_INSTANTIATE(strided_copy)
+CK_INSTANTIATE(fill)
 CK_INSTANTIATE(cast)
