@@ -2,9 +2,17 @@
 
 #include "bindings/bindings.h"
 #include "core/device_memory.h"
+#include "cuda/graph.h"
 #include "cuda/runtime.h"
 
 namespace ck::bindings {
+namespace {
+
+struct CudaGraph {
+    std::shared_ptr<cuda::Graph> graph;
+};
+
+}  // namespace
 
 void bind_cuda(py::module_& m) {
     py::class_<cuda::DeviceFacts>(m, "CudaDevice", "What the driver says about one GPU.")
@@ -34,6 +42,15 @@ void bind_cuda(py::module_& m) {
                                                   {"hits", s.hits}};
         },
         NoGil());
+    py::class_<CudaGraph>(m, "CudaGraph",
+                          "What was queued on a device between cuda_begin_capture and cuda_end_capture.")
+        .def(
+            "replay", [](CudaGraph& g, uint64_t random_shift) { cuda::replay(*g.graph, random_shift); },
+            py::arg("random_shift"), NoGil());
+    m.def("cuda_begin_capture", &cuda::begin_capture, py::arg("device"), NoGil());
+    m.def(
+        "cuda_end_capture", [] { return CudaGraph{cuda::end_capture()}; }, NoGil());
+    m.def("cuda_abandon_capture", &cuda::abandon_capture, NoGil());
     m.def("cuda_empty_cache", &cuda::empty_cache, NoGil());
     m.def("cuda_synchronize", &cuda::synchronize, py::arg("device"), NoGil());
     m.def("cuda_stream", &cuda::stream_handle, py::arg("device"), NoGil());

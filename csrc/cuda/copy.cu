@@ -1,5 +1,6 @@
 // Copies between host and device. From the host they go through pinned staging memory: the bytes are taken at once, and
 // the device fetches them in its own time, beside what it computes. Copies back wait for the stream.
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <vector>
@@ -38,6 +39,10 @@ StagingPair& staging_of(int device) {
 void copy_to_device(void* dst, const void* src, int64_t bytes, int device) {
     const Op op{"to", {bytes}};
     use_device(device);
+    cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+    check(op, cudaStreamIsCapturing(stream(), &capturing), "the stream");
+    CK_CHECK_AS(DeviceError, capturing == cudaStreamCaptureStatusNone, "to",
+                "nothing can be moved to the device while a CUDA graph is recorded. Received: ", bytes, " bytes.");
     StagingPair& pair = staging_of(device);
     std::lock_guard<std::mutex> guard(pair.lock);
     for (int64_t at = 0; at < bytes; at += kStagingBytes) {
@@ -51,8 +56,7 @@ void copy_to_device(void* dst, const void* src, int64_t bytes, int device) {
         }
         const size_t piece = static_cast<size_t>(std::min(kStagingBytes, bytes - at));
         std::memcpy(half.memory, static_cast<const char*>(src) + at, piece);
-        check(op,
-              cudaMemcpyAsync(static_cast<char*>(dst) + at, half.memory, piece, cudaMemcpyHostToDevice, stream()),
+        check(op, cudaMemcpyAsync(static_cast<char*>(dst) + at, half.memory, piece, cudaMemcpyHostToDevice, stream()),
               "copy to the device");
         check(op, cudaEventRecord(half.read, stream()), "recording an event");
     }
@@ -70,8 +74,8 @@ void copy_to_host(void* dst, const void* src, int64_t bytes, int device) {
 void copy_on_device(void* dst, const void* src, int64_t bytes, int device) {
     if (bytes == 0) return;
     use_device(device);
-    check({"copy", {bytes}},
-          cudaMemcpyAsync(dst, src, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, stream()), "copy");
+    check({"copy", {bytes}}, cudaMemcpyAsync(dst, src, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, stream()),
+          "copy");
 }
 
 void copy_between_devices(void* dst, int dst_device, const void* src, int src_device, int64_t bytes) {

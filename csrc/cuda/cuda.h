@@ -11,11 +11,11 @@
 
 #if defined(__CUDACC__)
 // CK_SHARED(float, tile, [16][32]);
-#define CK_SHARED(T, name, ...) __shared__ __align__(16) T name __VA_ARGS__
+#    define CK_SHARED(T, name, ...) __shared__ __align__(16) T name __VA_ARGS__
 // The memory whose size the launch gives.
-#define CK_DYNAMIC_SHARED(T, name)                                   \
-    extern __shared__ __align__(1024) unsigned char ck_dynamic_shared[]; \
-    T* name = reinterpret_cast<T*>(ck_dynamic_shared)
+#    define CK_DYNAMIC_SHARED(T, name)                                       \
+        extern __shared__ __align__(1024) unsigned char ck_dynamic_shared[]; \
+        T* name = reinterpret_cast<T*>(ck_dynamic_shared)
 #endif
 
 namespace ck::cuda {

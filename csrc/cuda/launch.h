@@ -35,8 +35,7 @@ inline dim3 blocks_for(int64_t n, int64_t threads) {
 template <class... P, class... A>
 void launch(const Op& op, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, A&&... arguments) {
     if (shared > kDefaultSharedBytes) {
-        check(op,
-              cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+        check(op, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
               "shared memory");
     }
 #if defined(__CUDACC__)

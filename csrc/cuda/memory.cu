@@ -14,6 +14,7 @@
 
 #include "cuda/device.h"
 #include "cuda/launch.h"
+#include "cuda/memory.h"
 #include "cuda/runtime.h"
 
 namespace ck::cuda {
@@ -41,12 +42,11 @@ struct BySize {
     }
 };
 
-// The memory of one device.
+// Blocks for one device, or for one graph on it. Its owner locks.
 class Pool {
   public:
     void* allocate(int64_t bytes, int device) {
         const int64_t wanted = std::max(kRounding, ceil_div(bytes, kRounding) * kRounding);
-        std::lock_guard<std::mutex> guard(lock_);
         Block* block = take(wanted, wanted <= kSmall);
         if (block) {
             ++hits_;
@@ -62,9 +62,10 @@ class Pool {
         return block->data;
     }
 
-    void release(void* data) {
-        std::lock_guard<std::mutex> guard(lock_);
+    // False when the block is not this pool's.
+    bool release(void* data) {
         const auto found = used_.find(data);
+        if (found == used_.end()) return false;
         Block* block = found->second;
         used_.erase(found);
         allocated_ -= block->bytes;
@@ -74,15 +75,14 @@ class Pool {
         if (block->after && block->after->free) block = merge(block, block->after);
         free_[block->small].insert(block);
         if (!caching_) return_segments();
+        return true;
     }
 
-    void empty_cache() {
-        std::lock_guard<std::mutex> guard(lock_);
-        return_segments();
-    }
+    bool in_use() const { return !used_.empty(); }
+
+    void empty_cache() { return_segments(); }
 
     void add_to(MemoryStats& stats) {
-        std::lock_guard<std::mutex> guard(lock_);
         stats.allocated += allocated_;
         stats.cached += cached_;
         stats.peak += peak_;
@@ -165,25 +165,88 @@ class Pool {
         }
     }
 
-    std::mutex lock_;
     std::set<Block*, BySize> free_[2];  // of large and of small segments
     std::unordered_map<void*, Block*> used_;
     int64_t allocated_ = 0, cached_ = 0, peak_ = 0, segments_ = 0, hits_ = 0;
     const bool caching_ = environment_flag("CONVKIT_CUDA_CACHE", true);
 };
 
-struct Pools {
+// The pools of one device: the common one, and one for each graph.
+class DevicePools {
+  public:
+    void* allocate(int64_t bytes, int device) {
+        std::lock_guard<std::mutex> guard(lock_);
+        Pool& pool = recording_ ? private_.at(recording_).pool : common_;
+        return pool.allocate(bytes, device);
+    }
+
+    void release(void* data) {
+        std::lock_guard<std::mutex> guard(lock_);
+        for (auto it = private_.begin(); it != private_.end(); ++it) {
+            if (!it->second.pool.release(data)) continue;
+            drop_if_done(it);
+            return;
+        }
+        common_.release(data);
+    }
+
+    PrivatePool begin_private() {
+        std::lock_guard<std::mutex> guard(lock_);
+        recording_ = ++made_;
+        private_[recording_];
+        return recording_;
+    }
+    void end_private() {
+        std::lock_guard<std::mutex> guard(lock_);
+        recording_ = 0;
+    }
+    void retire(PrivatePool pool) {
+        std::lock_guard<std::mutex> guard(lock_);
+        const auto it = private_.find(pool);
+        it->second.retired = true;
+        drop_if_done(it);
+    }
+
+    void empty_cache() {
+        std::lock_guard<std::mutex> guard(lock_);
+        common_.empty_cache();
+    }
+    void add_to(MemoryStats& stats) {
+        std::lock_guard<std::mutex> guard(lock_);
+        common_.add_to(stats);
+        for (auto& [number, entry] : private_) entry.pool.add_to(stats);
+    }
+
+  private:
+    struct Private {
+        Pool pool;
+        bool retired = false;
+    };
+
+    void drop_if_done(std::map<PrivatePool, Private>::iterator it) {
+        if (!it->second.retired || it->second.pool.in_use()) return;
+        it->second.pool.empty_cache();
+        private_.erase(it);
+    }
+
+    std::mutex lock_;
+    Pool common_;
+    std::map<PrivatePool, Private> private_;
+    PrivatePool recording_ = 0, made_ = 0;
+};
+
+struct Devices {
     std::mutex lock;
-    std::map<int, Pool> of_device;
+    std::map<int, DevicePools> pools;
 };
 // Never destroyed: tensors may outlive every static of this library, and the driver takes the memory back anyway.
-Pools& pools() {
-    static Pools* all = new Pools;
+Devices& devices_with_memory() {
+    static Devices* all = new Devices;
     return *all;
 }
-Pool& pool(int device) {
-    std::lock_guard<std::mutex> guard(pools().lock);
-    return pools().of_device[device];
+DevicePools& pools(int device) {
+    std::lock_guard<std::mutex> guard(devices_with_memory().lock);
+    return devices_with_memory().pools[device];
 }
 
 bool poisoning() {
@@ -195,13 +258,13 @@ bool poisoning() {
 
 void* allocate(int64_t bytes, int device) {
     use_device(device);
-    void* data = pool(device).allocate(bytes, device);
+    void* data = pools(device).allocate(bytes, device);
     if (poisoning()) check({"allocate", {bytes}}, cudaMemsetAsync(data, kPoison, bytes, stream()), "poison");
     return data;
 }
 
 void release(void* block, int64_t, int device) {
-    pool(device).release(block);
+    pools(device).release(block);
 }
 
 void* allocate_scratch(const Op&, int64_t bytes) {
@@ -212,16 +275,28 @@ void release_scratch(void* block, int64_t bytes) {
     release(block, bytes, current_device());
 }
 
+PrivatePool begin_private_pool(int device) {
+    return pools(device).begin_private();
+}
+
+void end_private_pool(int device) {
+    pools(device).end_private();
+}
+
+void retire_private_pool(int device, PrivatePool pool) {
+    pools(device).retire(pool);
+}
+
 MemoryStats memory_stats() {
-    std::lock_guard<std::mutex> guard(pools().lock);
+    std::lock_guard<std::mutex> guard(devices_with_memory().lock);
     MemoryStats stats;
-    for (auto& [device, pool] : pools().of_device) pool.add_to(stats);
+    for (auto& [device, of_device] : devices_with_memory().pools) of_device.add_to(stats);
     return stats;
 }
 
 void empty_cache() {
-    std::lock_guard<std::mutex> guard(pools().lock);
-    for (auto& [device, pool] : pools().of_device) pool.empty_cache();
+    std::lock_guard<std::mutex> guard(devices_with_memory().lock);
+    for (auto& [device, of_device] : devices_with_memory().pools) of_device.empty_cache();
 }
 
 }  // namespace ck::cuda

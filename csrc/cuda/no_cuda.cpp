@@ -1,6 +1,7 @@
 // Stands in for *.cu in builds without nvcc.
 #include "core/check.h"
 #include "cuda/backend.h"
+#include "cuda/graph.h"
 #include "cuda/runtime.h"
 
 namespace ck::cuda {
@@ -52,6 +53,16 @@ uintptr_t stream_handle(int) {
     refuse();
 }
 void make_stream_wait(int, uintptr_t) {
+    refuse();
+}
+void begin_capture(int) {
+    refuse();
+}
+std::shared_ptr<Graph> end_capture() {
+    refuse();
+}
+void abandon_capture() {}
+void replay(Graph&, uint64_t) {
     refuse();
 }
 const Backend<float>& backend_float32(int) {
