@@ -27,6 +27,11 @@ __device__ __forceinline__ bfloat16 from_float<bfloat16>(float x) {
     return half;
 }
 
+template <>
+__device__ __forceinline__ bool from_float<bool>(float x) {
+    return x != 0;
+}
+
 // The widest access of a thread is 16 bytes: 4 floats or 8 bfloat16.
 constexpr int kVectorBytes = 16;
 template <class T>
@@ -54,11 +59,32 @@ __device__ __forceinline__ void store(T* p /*[n]*/, const float (&v)[n]) {
     *reinterpret_cast<Pack<T, n>*>(p) = pack;
 }
 
-// For launchers: whether rows of `count` elements may be walked by vectors of 16 bytes. Tensors may be borrowed with
-// the alignment of one element; a null pointer is aligned.
+// The first `count` of n neighbours, the rest being 0; in one access if there are n and `wide` says that the address
+// allows it.
+template <int n, class T>
+__device__ __forceinline__ void load(const T* p /*[count]*/, int64_t count, bool wide, float (&v)[n]) {
+    if (wide && count >= n) return load(p, v);
+#pragma unroll
+    for (int i = 0; i < n; ++i) v[i] = i < count ? to_float(p[i]) : 0.0f;
+}
+template <int n, class T>
+__device__ __forceinline__ void store(T* p /*[count]*/, int64_t count, bool wide, const float (&v)[n]) {
+    if (wide && count >= n) return store(p, v);
+#pragma unroll
+    for (int i = 0; i < n; ++i)
+        if (i < count) p[i] = from_float<T>(v[i]);
+}
+
+// For launchers: whether these may be accessed by 16 bytes. Tensors may be borrowed with the alignment of one element;
+// a null pointer is aligned.
+template <class... T>
+bool aligned(const T*... pointers) {
+    return ((reinterpret_cast<uintptr_t>(pointers) % kVectorBytes == 0) && ...);
+}
+// And whether all rows of `row` elements may.
 template <class T, class... Pointers>
-bool in_vectors(int64_t count, const Pointers*... pointers) {
-    return count % kVector<T> == 0 && ((reinterpret_cast<uintptr_t>(pointers) % kVectorBytes == 0) && ...);
+bool in_vectors(int64_t row, const Pointers*... pointers) {
+    return row % kVector<T> == 0 && aligned(pointers...);
 }
 
 }  // namespace ck::cuda
