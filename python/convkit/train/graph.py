@@ -1,0 +1,67 @@
+"""A training step as a CUDA graph: recorded once, replayed with one call for every batch of the same shape."""
+
+from __future__ import annotations
+
+from .. import _core, cuda
+from ..random import get_rng_state, set_rng_state
+
+
+class StepGraph:
+    """``loss(model(x), y)`` and its gradients for batches shaped like ``x`` and ``y``, on the model's device.
+
+    Calling it with a batch leaves the gradients in the parameters' ``grad``, ready for the optimizer, moves batch norm's
+    running statistics, draws dropout's masks from where the generator stands, and returns (loss, logits): tensors that
+    the next call overwrites. Everything has the bits it has without a graph.
+
+    Recording runs the step once before, so that no memory is asked for in between that a later step would not need; what
+    that run changed is put back. The step must neither move data to the device nor wait for it, and its shapes must not
+    depend on values.
+    """
+
+    def __init__(self, model, loss, x, y, device: str):
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._index = cuda.index_of(device)
+        self._x, self._y = x.to(device), y.to(device)
+        if self._x is x or self._y is y:
+            raise ValueError("[train.fit] a CUDA graph takes batches from the CPU. Received: batches on the device.")
+        kept = [(tensor, tensor.to("cpu")) for tensor in model.buffers()]
+        generator = get_rng_state()
+        self._step(model, loss)
+        for tensor, value in kept:
+            tensor.copy_(value)
+        set_rng_state(generator)
+        _core.cuda_begin_capture(self._index)
+        try:
+            self._loss, self._logits = self._step(model, loss)
+            self._graph = _core.cuda_end_capture()
+        except BaseException:
+            _core.cuda_abandon_capture()
+            raise
+        self._drawn = get_rng_state()[1] - generator[1]
+        self._recorded_at = generator
+        self._gradients = [p.grad for p in self._parameters]
+        set_rng_state(generator)
+
+    def fits(self, x, y) -> bool:
+        """Whether the batch has the recorded shapes."""
+        return x.shape == self._x.shape and y.shape == self._y.shape
+
+    def __call__(self, x, y):
+        self._x.copy_(x)
+        self._y.copy_(y)
+        seed, offset = get_rng_state()
+        if seed != self._recorded_at[0]:
+            raise RuntimeError("[train.fit] the generator was seeded anew after the CUDA graph was recorded.")
+        self._graph.replay((offset - self._recorded_at[1]) % 2**64)
+        set_rng_state((seed, offset + self._drawn))
+        for parameter, gradient in zip(self._parameters, self._gradients):
+            parameter.grad = gradient
+        return self._loss, self._logits
+
+    def _step(self, model, loss):
+        for parameter in self._parameters:
+            parameter.grad = None
+        logits = model(self._x)
+        value = loss(logits, self._y)
+        value.backward()
+        return value.detach(), logits.detach()
