@@ -1,23 +1,25 @@
 #include "bindings/bindings.h"
 
 namespace ck::bindings {
+using Tensors = std::vector<Tensor>;
 
 void bind_optimizer(py::module_& m) {
     m.def(
         "sgd_step",
-        [](Tensor& param, const Tensor& grad, Tensor* velocity, double lr, double momentum, double weight_decay,
-           bool nesterov, bool first_step) {
-            sgd_step({lr, momentum, weight_decay, nesterov, first_step}, param, grad, velocity);
+        [](const Tensors& params, const Tensors& grads, const Tensors& velocities, double lr, double momentum,
+           double weight_decay, bool nesterov) {
+            sgd_step({lr, momentum, weight_decay, nesterov}, params, grads, velocities);
         },
-        py::arg("param"), py::arg("grad"), py::arg("velocity"), py::arg("lr"), py::arg("momentum"),
-        py::arg("weight_decay"), py::arg("nesterov"), py::arg("first_step"), NoGil());
+        py::arg("params"), py::arg("grads"), py::arg("velocities"), py::arg("lr"), py::arg("momentum"),
+        py::arg("weight_decay"), py::arg("nesterov"), NoGil());
     m.def(
         "adam_step",
-        [](Tensor& param, const Tensor& grad, Tensor& first_moment, Tensor& second_moment, double lr, double beta1,
-           double beta2, double eps, double weight_decay, bool decoupled, int64_t step) {
-            adam_step({lr, beta1, beta2, eps, weight_decay, decoupled, step}, param, grad, first_moment, second_moment);
+        [](const Tensors& params, const Tensors& grads, const Tensors& first_moments, const Tensors& second_moments,
+           double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled, int64_t step) {
+            adam_step({lr, beta1, beta2, eps, weight_decay, decoupled, step}, params, grads, first_moments,
+                      second_moments);
         },
-        py::arg("param"), py::arg("grad"), py::arg("m"), py::arg("v"), py::arg("lr"), py::arg("beta1"),
+        py::arg("params"), py::arg("grads"), py::arg("m"), py::arg("v"), py::arg("lr"), py::arg("beta1"),
         py::arg("beta2"), py::arg("eps"), py::arg("weight_decay"), py::arg("decoupled"), py::arg("step"), NoGil());
 }
 

@@ -187,12 +187,27 @@ struct BatchNormShape {
 struct SgdSettings {
     double lr, momentum, weight_decay;
     bool nesterov;
-    bool first_step;  // velocity = grad, whatever it held
 };
 struct AdamSettings {
     double lr, beta1, beta2, eps, weight_decay;
     bool decoupled;  // AdamW: weight decay acts on the parameter, not on the gradient
     int64_t step;    // from 1
+};
+
+// One parameter of a step; arrays are [n].
+template <class T>
+struct SgdUpdate {
+    int64_t n;
+    T* param;
+    const T* grad;
+    T* velocity;  // from 0; null without momentum
+};
+template <class T>
+struct AdamUpdate {
+    int64_t n;
+    T* param;
+    const T* grad;
+    T *m, *v;  // from 0
 };
 
 // floor((in + pad - dilation*(window-1) - 1) / stride) + 1; the callers refuse results below 1.

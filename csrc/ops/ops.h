@@ -138,8 +138,10 @@ BatchNormGradients batch_norm_gradient(const Tensor& x, const Tensor& mean, cons
                                        const Tensor* weight, const Tensor* bias, const Tensor* y, const Tensor& dy,
                                        bool has_residual, const BatchNormSettings& settings);
 
-// optimizers, in place; velocity may be null
-void sgd_step(const SgdSettings& s, Tensor& param, const Tensor& grad, Tensor* velocity);
-void adam_step(const AdamSettings& s, Tensor& param, const Tensor& grad, Tensor& m, Tensor& v);
+// optimizers: one step of all parameters, which and whose moments are written; no velocities without momentum
+void sgd_step(const SgdSettings& s, const std::vector<Tensor>& params, const std::vector<Tensor>& grads,
+              const std::vector<Tensor>& velocities);
+void adam_step(const AdamSettings& s, const std::vector<Tensor>& params, const std::vector<Tensor>& grads,
+               const std::vector<Tensor>& m, const std::vector<Tensor>& v);
 
 }  // namespace ck

@@ -1,13 +1,13 @@
 """Optimizers and learning-rate schedules, with torch's update rules and formulas.
 
-An optimizer walks its groups of parameters in Python and hands each parameter to one core function, which updates the
-parameter and its state in place. A schedule is a pure function of the number of steps taken.
+An optimizer walks its groups of parameters in Python and hands each group to one core function, which updates the
+parameters and their state in place. A schedule is a pure function of the number of steps taken.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,12 +73,18 @@ class Optimizer:
         """Update every parameter that has a gradient."""
         number = 0
         for group in self.param_groups:
+            # What one call of the core updates shares device, dtype and the number of its step.
+            batches: dict[tuple, list[tuple[Tensor, dict[str, Any]]]] = {}
             for param in group["params"]:
                 if param.grad is not None:
-                    self._update(param, self.state.setdefault(number, {}), group)
+                    state = self.state.setdefault(number, {})
+                    batches.setdefault((param.device, param.dtype, state.get("step")), []).append((param, state))
                 number += 1
+            for batch in batches.values():
+                params, states = zip(*batch)
+                self._update(params, states, group)
 
-    def _update(self, param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update(self, params: Sequence[Tensor], states: Sequence[dict[str, Any]], group: dict[str, Any]) -> None:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -151,22 +157,21 @@ class SGD(Optimizer):
         if group["nesterov"] and group["momentum"] == 0:
             raise ValueError("[SGD] nesterov needs a momentum. Received: nesterov=True, momentum=0.")
 
-    def _update(self, param, state, group):
-        momentum, velocity, first = group["momentum"], None, False
-        if momentum:
-            first = "momentum_buffer" not in state
-            if first:
-                state["momentum_buffer"] = _zeros_like(param)
-            velocity = state["momentum_buffer"]._data
+    def _update(self, params, states, group):
+        velocities = []
+        if group["momentum"]:
+            for param, state in zip(params, states):
+                if not state:
+                    state["momentum_buffer"] = _zeros_like(param)
+            velocities = _data(state["momentum_buffer"] for state in states)
         _core.sgd_step(
-            param._data,
-            param.grad._data,
-            velocity,
+            _data(params),
+            _data(param.grad for param in params),
+            velocities,
             group["lr"],
-            momentum,
+            group["momentum"],
             group["weight_decay"],
             group["nesterov"],
-            first,
         )
 
 
@@ -191,21 +196,22 @@ class Adam(Optimizer):
         if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
             raise ValueError(f"[{self._name}] betas are two numbers in [0, 1). Received: betas={group['betas']}.")
 
-    def _update(self, param, state, group):
-        if not state:
-            state.update(step=0, exp_avg=_zeros_like(param), exp_avg_sq=_zeros_like(param))
-        state["step"] += 1
+    def _update(self, params, states, group):
+        for param, state in zip(params, states):
+            if not state:
+                state.update(step=0, exp_avg=_zeros_like(param), exp_avg_sq=_zeros_like(param))
+            state["step"] += 1
         _core.adam_step(
-            param._data,
-            param.grad._data,
-            state["exp_avg"]._data,
-            state["exp_avg_sq"]._data,
+            _data(params),
+            _data(param.grad for param in params),
+            _data(state["exp_avg"] for state in states),
+            _data(state["exp_avg_sq"] for state in states),
             group["lr"],
             *group["betas"],
             group["eps"],
             group["weight_decay"],
             self._decoupled,
-            state["step"],
+            states[0]["step"],
         )
 
 
@@ -320,6 +326,10 @@ class OneCycleLR(Schedule):
         if steps <= peak:
             return _cosine(base / 25, base, steps / peak if peak > 0 else 1)
         return _cosine(base, base / 25e4, (steps - peak) / (last - peak) if last > peak else 1)
+
+
+def _data(tensors: Iterable[Tensor]) -> list[_core.Tensor]:
+    return [t._data for t in tensors]
 
 
 def _zeros_like(param: Tensor) -> Tensor:

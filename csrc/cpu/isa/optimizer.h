@@ -7,13 +7,13 @@ namespace {
 void sgd_step(const SgdSettings& s, int64_t n, float* param, const float* grad, float* velocity) {
     const vf rate = set1(static_cast<float>(-s.lr)), momentum = set1(static_cast<float>(s.momentum));
     const vf decay = set1(static_cast<float>(s.weight_decay));
-    const bool decays = s.weight_decay != 0, first = s.first_step, nesterov = s.nesterov;
+    const bool decays = s.weight_decay != 0, nesterov = s.nesterov;
     for_vectors(n, [&](int64_t i, auto lanes) {
         const vf p = lanes.load(param + i);
         vf g = lanes.load(grad + i);
         if (decays) g = fma(decay, p, g);
         if (velocity) {
-            const vf v = first ? g : fma(momentum, lanes.load(velocity + i), g);
+            const vf v = fma(momentum, lanes.load(velocity + i), g);
             lanes.store(velocity + i, v);
             g = nesterov ? fma(momentum, v, g) : v;
         }
