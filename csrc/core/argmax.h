@@ -30,12 +30,15 @@ inline void store_argmax(const Pool2dShape& s, void* argmax, int64_t i, int64_t 
     });
 }
 
-// The flat index h*W+w of output i's maximum, i running over [N,P,Q,C].
-inline int64_t plane_index(const Pool2dShape& s, int64_t i, int64_t offset) {
-    const int64_t q = i / s.c % s.q, p = i / s.c / s.q % s.p;
-    const int64_t h = p * s.stride_h - s.pad_top + offset / s.s * s.dilation_h;
-    const int64_t w = q * s.stride_w - s.pad_left + offset % s.s * s.dilation_w;
+// The flat index h*W+w of a maximum in the window of output p,q.
+constexpr int64_t plane_index(const Pool2dShape& s, int64_t p, int64_t q, int64_t offset) {
+    const int64_t r = offset / s.s, h = p * s.stride_h - s.pad_top + r * s.dilation_h;
+    const int64_t w = q * s.stride_w - s.pad_left + (offset - r * s.s) * s.dilation_w;
     return h * s.w + w;
+}
+// The same of output i, running over [N,P,Q,C].
+constexpr int64_t plane_index(const Pool2dShape& s, int64_t i, int64_t offset) {
+    return plane_index(s, i / s.c / s.q % s.p, i / s.c % s.q, offset);
 }
 
 }  // namespace ck

@@ -94,20 +94,43 @@ constexpr AverageBin adaptive_bin(int64_t p, int64_t in, int64_t out) {
 enum class ResizeMode : uint8_t { nearest, bilinear };
 
 // Along one axis: output = (1 - fraction) * x[low] + fraction * x[high].
+template <class Real>
 struct Interpolation {
     int64_t low, high;
-    double fraction;
+    Real fraction;
 };
 
-// Half-pixel centres: output p looks at (p + 0.5) / scale - 0.5, held inside the input.
-constexpr Interpolation interpolation(ResizeMode mode, int64_t p, int64_t in, int64_t out) {
-    const int64_t scale = out / in;
-    if (mode == ResizeMode::nearest) return {p / scale, p / scale, 0.0};
-    const double centre = (static_cast<double>(p) + 0.5) / static_cast<double>(scale) - 0.5;
-    const double source = centre > 0 ? centre : 0;
-    const int64_t low = static_cast<int64_t>(source);
-    return {low, low + 1 < in ? low + 1 : low, source - static_cast<double>(low)};
+// Half-pixel centres: output p looks at (p + 0.5) / scale - 0.5, held inside the input. In units of 1 / (2 scale) these
+// are integers.
+template <class Real = double>
+constexpr Interpolation<Real> interpolation(ResizeMode mode, int64_t p, int64_t in, int64_t out) {
+    const int64_t scale = out / in, unit = 2 * scale;
+    if (mode == ResizeMode::nearest) return {p / scale, p / scale, Real(0)};
+    const int64_t centre = 2 * p + 1 - scale, source = centre > 0 ? centre : 0;
+    const int64_t low = source / unit;
+    return {low, low + 1 < in ? low + 1 : low, static_cast<Real>(source - low * unit) / static_cast<Real>(unit)};
 }
+
+// The same from the side of input i: the outputs [begin,end) that look at it, and with which weight.
+struct InterpolatedBy {
+    ResizeMode mode;
+    int64_t i, in, scale;
+
+    constexpr int64_t begin() const {
+        if (mode == ResizeMode::nearest) return i * scale;
+        return i == 0 ? 0 : (2 * scale * i - scale - 1) / 2 + 1;
+    }
+    constexpr int64_t end() const {
+        if (mode == ResizeMode::nearest) return (i + 1) * scale;
+        return i == in - 1 ? in * scale : (2 * scale * i + 3 * scale) / 2;
+    }
+    template <class Real>
+    constexpr Real weight(int64_t p) const {
+        const int64_t unit = 2 * scale, right = 2 * p + 1 - scale - unit * i;  // of input i, in units
+        if (mode == ResizeMode::nearest || (i == 0 && right < 0) || (i == in - 1 && right > 0)) return Real(1);
+        return static_cast<Real>(unit - (right < 0 ? -right : right)) / static_cast<Real>(unit);
+    }
+};
 
 // Two operands broadcast to shape[ndim]; a stride of 0 repeats. Neighbouring axes that allow it are merged.
 struct Broadcast {

@@ -8,7 +8,7 @@ namespace {
 std::vector<ResampleAxis::Entry> interpolations(ResizeMode mode, int64_t in, int64_t out) {
     std::vector<ResampleAxis::Entry> entries;
     for (int64_t i = 0; i < out; ++i) {
-        const Interpolation at = interpolation(mode, i, in, out);
+        const Interpolation<double> at = interpolation(mode, i, in, out);
         const double share = at.high > at.low ? at.fraction : 0;
         entries.push_back({i, at.low, static_cast<float>(1 - share)});
         if (share > 0) entries.push_back({i, at.high, static_cast<float>(share)});  // none: not even as NaN

@@ -10,8 +10,8 @@ template <class F>
 void for_each_pair(const Resize2dShape& s, ResizeMode mode, F fn) {
     for (int64_t i = 0; i < s.n * s.p * s.q * s.c; ++i) {
         const int64_t c = i % s.c, n = i / s.c / s.q / s.p;
-        const Interpolation row = interpolation(mode, i / s.c / s.q % s.p, s.h, s.p);
-        const Interpolation column = interpolation(mode, i / s.c % s.q, s.w, s.q);
+        const Interpolation<double> row = interpolation(mode, i / s.c / s.q % s.p, s.h, s.p);
+        const Interpolation<double> column = interpolation(mode, i / s.c % s.q, s.w, s.q);
         const int64_t rows[2] = {row.low, row.high}, columns[2] = {column.low, column.high};
         const double row_weights[2] = {1 - row.fraction, row.fraction};
         const double column_weights[2] = {1 - column.fraction, column.fraction};
