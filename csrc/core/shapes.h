@@ -146,7 +146,7 @@ struct Broadcast {
     struct Offsets {
         int64_t a, b;
     };
-    Offsets offsets(int64_t index) const {
+    constexpr Offsets offsets(int64_t index) const {
         Offsets at{0, 0};
         for (int i = ndim - 1; i >= 0; --i) {
             const int64_t step = index % shape[i];

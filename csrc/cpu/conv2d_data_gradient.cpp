@@ -5,6 +5,7 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "core/phase_axis.h"
 #include "cpu/backend.h"
 #include "cpu/conv2d_scatter.h"
 #include "cpu/conv_choice.h"
@@ -13,7 +14,6 @@
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
 #include "cpu/packing.h"
-#include "cpu/phase_axis.h"
 
 namespace ck::cpu {
 namespace {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/phase_axis.h"
 #include "cpu/kernels.h"
-#include "cpu/phase_axis.h"
 
 namespace ck::cpu {
 

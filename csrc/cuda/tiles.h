@@ -1,5 +1,6 @@
 // Numbers that come from the hardware; the only place that has them.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,5 +18,54 @@ constexpr int64_t kMaxElementwiseBlocks = 2 * 8 * 132;
 constexpr int64_t kMostGridRows = 65535;
 // What a launch may have without asking for more.
 constexpr size_t kDefaultSharedBytes = 48 * 1024;
+constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
+
+// Matrix products (cuda/product.h). A tile takes 64 bytes of k's: 16 floats or 32 bfloat16, two mma deep. With 4 tiles
+// of 128x128 in flight that is 64 KiB of shared memory, as much as the result takes on its way out: 3 blocks on a
+// multiprocessor of an H200, 2 of an A100, and registers allow 2.
+constexpr int kTileBytes = 64;
+constexpr int kTileStages = 4;
+// Blocks that run at once take 8 rows of tiles: of 264 blocks each then reads 1/33 of b's and 1/8 of a's tiles.
+constexpr int kBandTiles = 8;
+
+struct ProductSize {
+    int64_t m, n, k;
+};
+struct ProductPlan {
+    int rows, columns;  // of a tile
+    int64_t slices;     // products of a stack, or parts of k
+    int64_t k_slice;    // k's of a slice
+};
+
+// Which tile and how many slices, by the shape alone: the order of sums must not depend on the GPU. `depth` is the k's
+// of a tile; `splittable`: whether k may be cut.
+inline ProductPlan plan_product(const ProductSize& size, int64_t depth, int64_t products, bool splittable) {
+    // A slice has 8 tiles of k's or more: 3 fill the pipeline, and its partial result costs as much as some.
+    constexpr int64_t kMinTilesOfSlice = 8, kMultiprocessors = 132, kBlocksAtOnce = 2 * kMultiprocessors;
+    // By the bytes that a tile reads for each multiplication, 1/rows + 1/columns: what a wasted row or column of a
+    // large tile costs against a small tile's reads.
+    struct Candidate {
+        int rows, columns;
+        double cost;  // of an element, relative
+    };
+    constexpr Candidate candidates[] = {{128, 128, 1.0}, {128, 64, 1.15}, {64, 64, 1.4}};
+    const int64_t depth_tiles = ceil_div(size.k, depth);
+    const int64_t most_slices = splittable && depth_tiles >= 2 * kMinTilesOfSlice ? depth_tiles / kMinTilesOfSlice : 1;
+    ProductPlan best{64, 64, products, size.k};
+    double best_cost = 0;
+    for (const Candidate& tile : candidates) {
+        const int64_t tiles = ceil_div(size.m, tile.rows) * ceil_div(size.n, tile.columns) * products;
+        const int64_t slices = std::clamp<int64_t>(kBlocksAtOnce / tiles, 1, most_slices);
+        // Fewer blocks than multiprocessors leave some idle.
+        const double idle = std::max(1.0, static_cast<double>(kMultiprocessors) / static_cast<double>(tiles * slices));
+        const double cost = static_cast<double>(tiles) * tile.rows * tile.columns * tile.cost * idle;
+        if (best_cost != 0 && cost >= best_cost) continue;
+        best_cost = cost;
+        best.rows = tile.rows, best.columns = tile.columns;
+        best.slices = products * slices, best.k_slice = slices == 1 ? size.k : ceil_div(depth_tiles, slices) * depth;
+    }
+    if (best.k_slice < size.k) best.slices = ceil_div(size.k, best.k_slice);  // none is empty
+    return best;
+}
 
 }  // namespace ck::cuda

@@ -6,7 +6,7 @@
 
 #include "core/shapes.h"
 
-namespace ck::cpu {
+namespace ck {
 
 // dx rows phase, phase + stride, ... meet the taps first, first + step, ... (`taps` of them). Tap a of the rotated
 // filter, counted from the last of these, meets the dy row i + a*dilation - pad for the phase's row i.
@@ -32,4 +32,4 @@ inline PhaseAxis phase_axis(int64_t phase, int64_t size, int64_t stride, int64_t
     return axis;
 }
 
-}  // namespace ck::cpu
+}  // namespace ck
