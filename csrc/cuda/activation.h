@@ -88,4 +88,28 @@ __device__ __forceinline__ float activation_gradient(Activation act, float y, fl
     return unary_gradient_value(unary_of(act.kind), static_cast<float>(act.slope), y, y, dy);
 }
 
+// The same of n values at once. The kind is the same for all threads: asked once, not for each value.
+template <int n>
+__device__ __forceinline__ void activate(Activation act, float (&v)[n]) {
+    if (act.kind == ActivationKind::none) return;
+    if (act.kind == ActivationKind::relu) {
+#pragma unroll
+        for (int j = 0; j < n; ++j) v[j] = unary_value(UnaryOp::relu, 0, v[j]);
+        return;
+    }
+#pragma unroll
+    for (int j = 0; j < n; ++j) v[j] = activate(act, v[j]);
+}
+template <int n>
+__device__ __forceinline__ void activation_gradient(Activation act, const float (&y)[n], float (&dy)[n]) {
+    if (act.kind == ActivationKind::none) return;
+    if (act.kind == ActivationKind::relu) {
+#pragma unroll
+        for (int j = 0; j < n; ++j) dy[j] = unary_gradient_value(UnaryOp::relu, 0, y[j], y[j], dy[j]);
+        return;
+    }
+#pragma unroll
+    for (int j = 0; j < n; ++j) dy[j] = activation_gradient(act, y[j], dy[j]);
+}
+
 }  // namespace ck::cuda

@@ -23,6 +23,12 @@ inline ColumnTiles column_tiles(const ReduceShape& s, int n, int64_t most_chunks
     return {across, strips, std::max<int64_t>(1, ceil_div(s.len, chunk_len)), chunk_len};
 }
 
+// With 4 blocks on each of 132 multiprocessors, when there is so much to do.
+inline ColumnTiles column_tiles(const ReduceShape& s, int n) {
+    const int64_t strips = s.outer * column_tiles(s, n, 1).strips;
+    return column_tiles(s, n, std::max<int64_t>(1, 4 * 132 / strips));
+}
+
 // y[o,chunk,i] = f over x[o, the chunk, i]; source(at, count, wide, v) loads what is to be reduced. Grid: (outer *
 // strips, chunks).
 template <class Source, class F, class Y, int n>
@@ -86,9 +92,7 @@ template <class T, class Source, class F>
 void reduce_columns(const Op& op, const ReduceShape& s, const Source& source, bool wide, F f, T* y) {
     if (s.outer * s.inner == 0) return;
     constexpr std::integral_constant<int, kVector<T>> n;
-    // 4 blocks on each of 132 multiprocessors, when there is so much to do.
-    const int64_t strips = column_tiles(s, n, 1).strips;
-    const ColumnTiles tiles = column_tiles(s, n, std::max<int64_t>(1, 4 * 132 / (s.outer * strips)));
+    const ColumnTiles tiles = column_tiles(s, n);
     if (tiles.chunks == 1) return launch_columns(op, s, tiles, source, wide, f, n, y);
     const Scratch<float> partial(op, s.outer * tiles.chunks * s.inner);
     launch_columns(op, s, tiles, source, wide, f, n, partial.data());

@@ -7,7 +7,10 @@ namespace ck::cuda {
 
 struct Add {
     static constexpr float kStart = 0;
-    __device__ float operator()(float a, float b) const { return a + b; }
+    template <class V>
+    __device__ V operator()(V a, V b) const {
+        return a + b;
+    }
 };
 // NaN wins.
 struct Max {
@@ -17,20 +20,20 @@ struct Max {
 
 // f over the values of `lanes` neighbouring lanes (a power of two up to 32); each gets the result. f commutes, so all
 // get the same bits.
-template <class F>
-__device__ __forceinline__ float reduce_lanes(float v, int lanes, F f) {
+template <class V, class F>
+__device__ __forceinline__ V reduce_lanes(V v, int lanes, F f) {
     for (int offset = lanes / 2; offset > 0; offset /= 2) v = f(v, __shfl_xor_sync(0xffffffffu, v, offset));
     return v;
 }
 
 // f over the values of the whole block, whose threads are a multiple of 32; each gets the result.
-template <class F>
-__device__ __forceinline__ float reduce_block(float v, F f) {
-    CK_SHARED(float, partial, [32]);
+template <class V, class F>
+__device__ __forceinline__ V reduce_block(V v, F f) {
+    CK_SHARED(V, partial, [32]);
     v = reduce_lanes(v, 32, f);
     if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = v;
     __syncthreads();
-    float total = partial[0];
+    V total = partial[0];
     for (int warp = 1; warp < static_cast<int>(blockDim.x / 32); ++warp) total = f(total, partial[warp]);
     __syncthreads();  // before partial is used again
     return total;
