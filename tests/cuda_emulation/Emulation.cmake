@@ -1,6 +1,8 @@
-# The target cuda_emulation: objects that stand in for the CUDA runtime, and what sources of csrc/cuda are compiled with
-# to use them (.cu files need LANGUAGE CXX and -x c++, see convkit_emulate).
-add_library(cuda_emulation OBJECT
+# For builds that run csrc/cuda on the CPU.
+find_package(Threads REQUIRED)
+
+# The objects that stand in for the CUDA runtime. Targets that link them find cuda_runtime.h here.
+set(emulation_sources
     ${CMAKE_CURRENT_LIST_DIR}/async_copies.cpp
     ${CMAKE_CURRENT_LIST_DIR}/config.cpp
     ${CMAKE_CURRENT_LIST_DIR}/device_memory.cpp
@@ -14,13 +16,14 @@ add_library(cuda_emulation OBJECT
     ${CMAKE_CURRENT_LIST_DIR}/runtime_streams.cpp
     ${CMAKE_CURRENT_LIST_DIR}/shared_memory.cpp
     ${CMAKE_CURRENT_LIST_DIR}/streams.cpp)
-target_include_directories(cuda_emulation SYSTEM INTERFACE ${CMAKE_CURRENT_LIST_DIR})
-# Kernels read floats through float4; a barrier ends what the compiler may assume of memory in any case.
-target_compile_options(cuda_emulation PUBLIC -fno-strict-aliasing)
-find_package(Threads REQUIRED)
-target_link_libraries(cuda_emulation PUBLIC Threads::Threads)
+set(emulation_folder ${CMAKE_CURRENT_LIST_DIR})
+function(convkit_add_emulation name)
+    add_library(${name} OBJECT ${emulation_sources})
+    target_include_directories(${name} SYSTEM INTERFACE ${emulation_folder})
+    target_compile_options(${name} INTERFACE -fno-strict-aliasing)  # kernels read floats through float4
+endfunction()
 
-# convkit_emulate(FILE.cu...): compiled as C++
+# convkit_emulate(FILE.cu...): compiled as C++, without nvcc's #pragma unroll
 function(convkit_emulate)
-    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++;-Wno-unknown-pragmas")
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS -Wno-unknown-pragmas)
 endfunction()

@@ -24,7 +24,7 @@ void on_fault(int number, siginfo_t* info, void*) {
     if (multiprocessor && multiprocessor->current) {
         const Fiber& fiber = *multiprocessor->current->fiber;
         const char* address = static_cast<const char*>(info->si_addr);
-        if (address < fiber.stack && address >= fiber.stack - 4096)
+        if (address < fiber.stack && address >= fiber.stack - kStackGuard)
             fail("the stack of %zu bytes overflowed; CONVKIT_EMULATION_STACK makes it larger", fiber.bytes);
         fail("an illegal memory access was encountered: address %p, %s", info->si_addr,
              where.empty() ? "which is no device memory" : where.c_str());

@@ -75,8 +75,6 @@ convkit_emulation_switch:
 namespace emulation {
 namespace {
 
-constexpr size_t kGuardBytes = 4096;
-
 // Who switched to the fiber that arrives; the address sanitizer tells the bounds of that one's stack only then.
 thread_local Fiber* left = nullptr;
 
@@ -96,13 +94,13 @@ void land(void* fake_stack) {
 
 Fiber* new_fiber(size_t bytes) {
     void* memory =
-        mmap(nullptr, bytes + kGuardBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED || mprotect(memory, kGuardBytes, PROT_NONE) != 0) {
+        mmap(nullptr, bytes + kStackGuard, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, kStackGuard, PROT_NONE) != 0) {
         std::perror("CUDA emulation: no memory for a stack");
         std::abort();
     }
     auto* fiber = new Fiber;
-    fiber->stack = static_cast<char*>(memory) + kGuardBytes;
+    fiber->stack = static_cast<char*>(memory) + kStackGuard;
     fiber->bytes = bytes;
     return fiber;
 }

@@ -12,7 +12,9 @@ struct Fiber {
     void* race_identity = nullptr;  // the race detector's
 };
 
-// A fiber with a stack of its own, below which an overflow faults. Kept until the process ends.
+constexpr size_t kStackGuard = 64 * 1024;  // bytes below a stack that fault
+
+// A fiber with a stack of its own. Kept until the process ends.
 Fiber* new_fiber(size_t bytes);
 // The next switch to the fiber calls entry, whatever it was doing. entry first calls arrived(), and never returns.
 void restart(Fiber& fiber, void (*entry)());

@@ -224,7 +224,10 @@ void Multiprocessor::stop(const std::string& text) {
     const uint3 b = builtins.block, t = builtins.thread;
     char place[120];
     std::snprintf(place, sizeof place, "block (%u,%u,%u) thread (%u,%u,%u): ", b.x, b.y, b.z, t.x, t.y, t.z);
-    failure = place + text;
+    {
+        const race::Unwatched unwatched;
+        failure = place + text;
+    }
     switch_fiber(*current->fiber, host_);
     std::abort();  // the fiber is never resumed
 }

@@ -16,9 +16,8 @@ size_t up(size_t value, size_t multiple) {
     return (value + multiple - 1) / multiple * multiple;
 }
 
-char* map_arena(void* where) {
-    void* arena =
-        mmap(where, kArenaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (where ? MAP_FIXED : 0), -1, 0);
+char* map_arena() {
+    void* arena = mmap(nullptr, kArenaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (arena == MAP_FAILED) {
         std::perror("CUDA emulation: no memory for a block");
         std::abort();
@@ -33,14 +32,15 @@ void poison(char* begin, size_t bytes) {
 
 }  // namespace
 
-SharedMemory::SharedMemory() : arena_(map_arena(nullptr)) {
+SharedMemory::SharedMemory() : arena_(map_arena()) {
     poison(arena_, kArenaBytes);
 }
 
 void SharedMemory::begin_block(size_t dynamic_bytes) {
-    if (kRaceDetector) {  // pages mapped anew have no history: blocks do not race for their shared memory
+    if (kRaceDetector) {  // new pages have no history: blocks neither race for them nor order each other by them
         const race::Unwatched unwatched;
-        map_arena(arena_);
+        munmap(arena_, kArenaBytes);
+        arena_ = map_arena();
     }
     address::allow(arena_, kArenaBytes);
     poison(arena_, kRaceDetector ? kArenaBytes : dirty_);

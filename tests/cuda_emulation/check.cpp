@@ -1,0 +1,47 @@
+#include "check.h"
+
+#include <cstdio>
+
+namespace emulation_test {
+namespace {
+
+int failed = 0;
+constexpr const char* kOrders[] = {"forward", "reverse", "random"};
+constexpr const char* kTimings[] = {"at_once", "late", "random"};
+
+}  // namespace
+
+std::string mode() {
+    const emulation::Config& config = emulation::config();
+    return std::string("order ") + kOrders[static_cast<int>(config.order)] + ", copies " +
+           kTimings[static_cast<int>(config.copies)] + ", streams " + kTimings[static_cast<int>(config.streams)];
+}
+
+void check(bool condition, const char* text, const char* file, int line) {
+    if (condition) return;
+    ++failed;
+    std::printf("%s:%d: not %s (%s); %s\n", file, line, text, mode().c_str(), emulation::last_message().c_str());
+}
+
+void check_message(const char* part, const char* file, int line) {
+    check(emulation::last_message().find(part) != std::string::npos, part, file, line);
+}
+
+int failures() {
+    return failed;
+}
+
+void in_all_modes(void (*body)()) {
+    const emulation::Config before = emulation::config();
+    for (const char* order : kOrders)
+        for (const char* copies : kTimings)
+            for (const char* streams : kTimings) {
+                emulation::set("order", order);
+                emulation::set("copies", copies);
+                emulation::set("streams", streams);
+                body();
+            }
+    emulation::config() = before;
+}
+
+}  // namespace emulation_test
