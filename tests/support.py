@@ -76,7 +76,11 @@ def library(op):
 def tensors(case, dtype, requires_grad=True):
     differentiable = op_table.differentiable(case) if requires_grad else ()
     return {
-        name: ck.tensor(a.astype(dtype) if a.dtype.kind == "f" else a, requires_grad=name in differentiable)
+        name: ck.tensor(
+            a.astype(dtype) if a.dtype.kind == "f" else a,
+            device="cpu" if dtype == np.float64 else device.DEVICE,
+            requires_grad=name in differentiable,
+        )
         for name, a in case.arrays.items()
         if name != "mask"
     }
@@ -94,7 +98,7 @@ def forward(case, dtype, arrays=None, requires_grad=False):
 def run(case, dtype, upstream):
     """-> (outputs, gradients by name) as numpy arrays."""
     t, outputs = forward(case, dtype, requires_grad=True)
-    outputs[0].backward(ck.tensor(np.asarray(upstream, dtype)))
+    outputs[0].backward(ck.tensor(np.asarray(upstream, dtype), device=outputs[0].device))
     return [o.numpy() for o in outputs], {name: t[name].grad.numpy() for name in op_table.differentiable(case)}
 
 

@@ -48,7 +48,7 @@ uint64_t* shift_memory() {
         void* data = nullptr;
         check(op, cudaMalloc(&data, sizeof(uint64_t)), "memory");
         memory = static_cast<uint64_t*>(data);
-        check(op, cudaMemset(memory, 0, sizeof(uint64_t)), "memory");
+        check(op, cudaMemsetAsync(memory, 0, sizeof(uint64_t), stream()), "memory");
     }
     return memory;
 }
