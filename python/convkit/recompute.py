@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from . import _core
 from .autograd import Node, edge, grad_enabled, recomputation
 from .random import get_rng_state, set_rng_state
 from .tensor import Tensor
@@ -39,6 +40,8 @@ def checkpoint(function: Callable[..., Tensor], *inputs) -> Tensor:
         return result
 
     def backward(dy):
+        # Used a second time now, packed weights would be kept from here until the optimizer writes them.
+        _core.drop_packed_weights()
         now = get_rng_state()
         set_rng_state(drawn_from)
         try:
