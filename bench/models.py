@@ -1,8 +1,7 @@
-"""Whole networks: training steps, inference, memory and a contended machine, convkit against other libraries.
+"""Whole networks: training steps, inference and a contended machine, convkit against other libraries.
 
     python bench/models.py steps                 training steps against torch
     python bench/models.py inference             forward passes against torch and onnxruntime
-    python bench/models.py memory                peak memory of a ResNet-50 step
     python bench/models.py contended             how much two busy loops beside it slow a LeNet step
     python bench/models.py steps --tasks train:illustrated.lenet:128 --peers torch_eager,jax_jit=JAX_VENV/bin/python
 
@@ -124,29 +123,13 @@ def print_result(result: dict) -> None:
         print(f"{head}  not measured: {name}: {reason}", flush=True)
 
 
-def prepared(stack, peer: str, task: Task, threads: int, only: str | None = None) -> tuple[Contestant, list[str]]:
+def prepared(stack, peer: str, task: Task, threads: int) -> tuple[Contestant, list[str]]:
     """A contestant of its own for a task; closed with the stack."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     data = folder / "data.npz"
     np.savez(data, **draw(task, 0))
     contestant = stack.enter_context(Contestant(peer, threads))
-    return contestant, contestant.ask(do="prepare", task=str(task), data=str(data), only=only)["variants"]
-
-
-def memory(task: Task, threads: int, peers: list[str]) -> dict:
-    """Peak resident bytes of a process that takes three steps, for every variant alone."""
-    result = {"task": str(task), "threads": threads, "peak_bytes": {}}
-    for peer in ("convkit", *peers):
-        with contextlib.ExitStack() as stack:
-            variants = prepared(stack, peer, task, threads)[1]
-        for variant in variants:
-            with contextlib.ExitStack() as stack:
-                contestant, _ = prepared(stack, peer, task, threads, only=variant)
-                contestant.run(variant, "wall", times=3)
-                peak = contestant.ask(do="memory")["peak"]
-            result["peak_bytes"][f"{contestant.peer} {variant}".strip()] = peak
-            print(f"{task} {threads}t peak memory {peak / 2**20:8.0f} MiB  {contestant.peer} {variant}", flush=True)
-    return result
+    return contestant, contestant.ask(do="prepare", task=str(task), data=str(data))["variants"]
 
 
 def contended(task: Task, threads: int, peers: list[str], seconds: float) -> dict:
@@ -195,18 +178,17 @@ def machine() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("steps", "inference", "memory", "contended"))
+    parser.add_argument("what", choices=("steps", "inference", "contended"))
     parser.add_argument("--tasks", help="comma-separated, instead of the usual ones of the command")
-    parser.add_argument("--threads", help="thread counts, comma-separated (default 1,2; memory and contended 2)")
+    parser.add_argument("--threads", help="thread counts, comma-separated (default 1,2; contended 2)")
     parser.add_argument("--peers", help="comma-separated (default torch_eager, and onnx_runtime for inference)")
     parser.add_argument("--seconds", type=float, default=15, help="of rounds for each task and thread count (15)")
     parser.add_argument("--json", help="also write the results, with the machine's facts, to this file")
     args = parser.parse_args()
-    lenet, resnet = STEPS[0], STEPS[2]
-    tasks = {"steps": STEPS, "inference": INFERENCE, "memory": (resnet,), "contended": (lenet,)}[args.what]
+    tasks = {"steps": STEPS, "inference": INFERENCE, "contended": STEPS[:1]}[args.what]
     tasks = [parse(text) for text in (args.tasks.split(",") if args.tasks else tasks)]
     peers = (args.peers or ("torch_eager,onnx_runtime" if args.what == "inference" else "torch_eager")).split(",")
-    both = args.what in ("steps", "inference")
+    both = args.what != "contended"
     facts = machine()
     print(*facts["config"], f"machine:       {facts['cpu']}, matmul {facts['matmul_gflops']} GFLOP/s", sep="\n")
     results = []
@@ -215,8 +197,6 @@ def main() -> None:
             if both:
                 results.append(compare(task, threads, peers, args.seconds))
                 print_result(results[-1])
-            elif args.what == "memory":
-                results.append(memory(task, threads, peers))
             else:
                 results.append(contended(task, threads, peers, args.seconds))
     if args.json:

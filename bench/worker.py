@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 
@@ -45,8 +44,6 @@ def main() -> None:
                 for _ in range(command["times"]):
                     steps[command["variant"]]()
                 answer(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
-            elif command["do"] == "memory":
-                answer(peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
             else:
                 task = parse(command["task"])
                 with np.load(command["data"]) as file:
@@ -56,8 +53,6 @@ def main() -> None:
                     answer()
                 else:
                     steps = peer.steps(task, data)
-                    only = command.get("only")
-                    steps = {variant: step for variant, step in steps.items() if only in (None, variant)}
                     answer(variants=list(steps))
         except Exception as error:
             answer(error=f"{name}: {type(error).__name__}: {error}")

@@ -215,6 +215,65 @@ def test_refusals():
         optim.SGD([np.zeros(3)], lr=0.1)
 
 
+# Groups and clipping
+
+
+def test_decay_groups_spare_vectors():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
+    decayed, spared = optim.decay_groups(model, 0.3)
+    assert decayed["weight_decay"] == 0.3 and spared["weight_decay"] == 0.0
+    assert [id(p) for p in decayed["params"]] == [id(model[0].weight), id(model[3].weight)]
+    assert {id(p) for p in spared["params"]} == {id(p) for p in (model[0].bias, *model[1].parameters(), model[3].bias)}
+    optimizer = optim.SGD([decayed, spared], lr=1.0)
+    before = {name: value.numpy().copy() for name, value in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = ck.zeros(*parameter.shape)
+    optimizer.step()
+    for name, value in model.named_parameters():
+        rate = 1.0 if value.ndim == 1 else np.float32(1 - np.float32(0.3))
+        np.testing.assert_allclose(value.numpy(), before[name] * rate, rtol=1e-6, err_msg=name)
+    assert len(optim.decay_groups(nn.BatchNorm2d(3), 0.3)) == 1  # a group without parameters is none
+
+
+@pytest.mark.parametrize("limit", [0.5, 1e3])
+def test_clip_gradients(limit):
+    params = make_params(np.float32)
+    give(params, gradients(1)[0])
+    params[1].grad = None
+    before = [None if p.grad is None else p.grad.numpy().astype(np.float64) for p in params]
+    norm = math.sqrt(sum(np.square(g).sum() for g in before if g is not None))
+    # 97 squares summed in float32, then a root, a quotient and a product.
+    assert optim.clip_gradients(params, limit) == pytest.approx(norm, rel=97 * 2.0**-23)
+    for param, grad in zip(params, before):
+        if grad is not None:
+            expected = grad * min(1.0, limit / norm)
+            np.testing.assert_allclose(param.grad.numpy(), expected, rtol=100 * np.finfo(np.float32).eps)
+    assert params[1].grad is None
+
+
+def test_clip_gradients_leaves_what_it_cannot_cure():
+    params = make_params(np.float32)
+    assert optim.clip_gradients(params, 1.0) == 0.0
+    give(params, gradients(1)[0])
+    kept = params[1].grad.numpy().copy()
+    params[0].grad = ck.tensor(np.full(SHAPES[0], np.inf, np.float32))
+    assert optim.clip_gradients(params, 1.0) == math.inf
+    np.testing.assert_array_equal(params[1].grad.numpy(), kept)
+
+
+def test_clip_gradients_as_torch():
+    torch = pytest.importorskip("torch")
+    params = make_params()
+    theirs = [torch.nn.Parameter(torch.tensor(param.numpy().copy())) for param in params]
+    give(params, gradients(1)[0])
+    for param, grad in zip(theirs, gradients(1)[0]):
+        param.grad = torch.tensor(grad)
+    norm = torch.nn.utils.clip_grad_norm_(theirs, 0.5).item()
+    assert optim.clip_gradients(params, 0.5) == pytest.approx(norm, rel=1e-14)
+    for param, other in zip(params, theirs):  # torch adds 1e-6 to the norm
+        np.testing.assert_allclose(param.grad.numpy(), other.grad.numpy(), rtol=1e-6)
+
+
 # Schedules
 
 

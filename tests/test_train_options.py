@@ -170,6 +170,20 @@ def test_class_weight():
     assert loss_of(shuffle=False) != expected
 
 
+def test_label_smoothing_is_of_training_alone():
+    data = problem(16)
+
+    def figures(**options):
+        model = network(dropout=0.0)
+        still = ck.optim.SGD(model.parameters(), lr=0.0)
+        history = train(model, data, optimizer=still, epochs=1, shuffle=False, validation_data=data, **options)[1]
+        return history["loss"][0], history["val_loss"][0]
+
+    logits = network(dropout=0.0)(ck.tensor(data[0] / np.float32(255)))
+    smoothed = ck.cross_entropy(logits, data[1], label_smoothing=0.2, weight=np.float32([1, 2, 1, 1])).item()
+    assert figures(label_smoothing=0.2, class_weight={1: 2}) == (smoothed, figures()[0])
+
+
 @pytest.mark.parametrize("weight", [[1, 2, 3], [1, 1, 1, -1], [1, 1, 1, math.nan], {4: 1}, {"a": 1}])
 def test_class_weight_refusals(weight):
     with pytest.raises(ValueError, match=r"\[train.fit\] class_weight must"):
@@ -210,6 +224,8 @@ def test_callbacks_end_the_run():
         ({"mixup": -0.1}, ValueError, "mixup must be >= 0. Received: mixup=-0.1"),
         ({"mixup": math.nan}, ValueError, "mixup must be >= 0. Received: mixup=nan"),
         ({"ema": 1.0}, ValueError, "ema must be between 0 and 1. Received: ema=1.0"),
+        ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be in"),
+        ({"label_smoothing": 0.1, "loss": ck.mse_loss}, ValueError, "label_smoothing needs a loss with a `label_smo"),
         ({"cuda_graph": True}, ValueError, "cuda_graph needs a model on a CUDA device. Received: a model on cpu"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be an optimizer of ck.optim. Received: 'adam'"),
         ({"class_weight": [1] * 4, "loss": ck.mse_loss}, ValueError, "class_weight needs a loss with a `weight`"),

@@ -16,21 +16,15 @@ def set_threads(n: int) -> None:
     ck.set_num_threads(n)
 
 
-def _model(task, data):
-    model = ck.models.build(task.network)
+def _model(task, data, **options):
+    model = ck.models.build(task.network, **options)
     model.load_state_dict({name: array for name, array in data.items() if name not in ("x", "labels")})
     return model.train(task.training), ck.from_numpy(data["x"]), data["labels"]
 
 
-def steps(task, data):
-    model, x, labels = _model(task, data)
-    if not task.training:
-
-        @ck.no_grad()
-        def infer():
-            model(x)
-
-        return {"": infer}
+def training_step(task, data, **options):
+    """A step of the network built with ``options``."""
+    model, x, labels = _model(task, data, **options)
     if task.optimizer == "adam":
         optimizer = ck.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     else:
@@ -41,7 +35,19 @@ def steps(task, data):
         ck.cross_entropy(model(x), labels).backward()
         optimizer.step()
 
-    return {"": step}
+    return step
+
+
+def steps(task, data):
+    if task.training:
+        return {"": training_step(task, data)}
+    model, x, _ = _model(task, data)
+
+    @ck.no_grad()
+    def infer():
+        model(x)
+
+    return {"": infer}
 
 
 def check(task, data):

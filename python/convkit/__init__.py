@@ -54,6 +54,7 @@ from .ops import (
     upsample,
 )
 from .random import get_rng_state, manual_seed, rand, randn, set_rng_state
+from .recompute import checkpoint
 from .tensor import Tensor, from_dlpack, from_numpy, tensor
 
 apply_environment()

@@ -7,17 +7,19 @@ dropped as soon as it has run. The graph is walked with an explicit stack, so it
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
 from . import _core
 
 
-class _GradMode(threading.local):
+class _Mode(threading.local):
     enabled = True
+    recomputing = False
 
 
-_mode = _GradMode()
+_mode = _Mode()
 
 
 class no_grad:
@@ -45,6 +47,22 @@ def grad_enabled() -> bool:
     return _mode.enabled
 
 
+@contextlib.contextmanager
+def recomputation():
+    """Inside, ops are recorded, and those that change a state have already done so: they leave it alone."""
+    before = _mode.enabled, _mode.recomputing
+    _mode.enabled = _mode.recomputing = True
+    try:
+        yield
+    finally:
+        _mode.enabled, _mode.recomputing = before
+
+
+def is_recomputing() -> bool:
+    """Whether this thread is inside ``recomputation``."""
+    return _mode.recomputing
+
+
 class Node:
     """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument."""
 
@@ -64,7 +82,7 @@ def needs_grad(*tensors) -> bool:
     return False
 
 
-def _edge(tensor):
+def edge(tensor):
     """Where the gradient of an input goes: the node that made it, or the leaf itself."""
     if tensor is None or not tensor.requires_grad:
         return None
@@ -80,7 +98,7 @@ def record(core, inputs: Sequence, backward: Callable):
     result = Tensor(core)
     if needs_grad(*inputs):
         result.requires_grad = True
-        result._node = Node([_edge(t) for t in inputs], backward)
+        result._node = Node([edge(t) for t in inputs], backward)
     return result
 
 

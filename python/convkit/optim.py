@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules, with torch's update rules and formulas.
+"""Optimizers, gradient clipping and learning-rate schedules, with torch's update rules and formulas.
 
 An optimizer walks its groups of parameters in Python and hands each group to one core function, which updates the
 parameters and their state in place. A schedule is a pure function of the number of steps taken.
@@ -229,6 +229,33 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ):
         super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
+    """The parameters of ``model`` as groups for an optimizer: filters and matrices decay, vectors do not.
+
+    Vectors are the biases and the scales and shifts of normalisation: decaying them costs accuracy and regularises
+    nothing (He et al. 2019, "Bag of tricks", section 3.1). ``SGD(decay_groups(model, 5e-4), lr=0.1)``.
+    """
+    decayed, spared = [], []
+    for parameter in model.parameters():
+        (decayed if parameter.ndim > 1 else spared).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients by one factor such that their common Euclidean norm is at most ``max_norm``.
+
+    Returns the norm they had (Pascanu et al. 2013). Where it is infinite or NaN, which no factor cures, they stay.
+    """
+    learned = [parameter for parameter in parameters if parameter.grad is not None]
+    squares = [(parameter.grad * parameter.grad).sum() for parameter in learned]
+    norm = math.sqrt(sum(squares[1:], squares[0]).item()) if squares else 0.0
+    if max_norm < norm < math.inf:
+        for parameter in learned:
+            parameter.grad = parameter.grad * (max_norm / norm)
+    return norm
 
 
 class Schedule:

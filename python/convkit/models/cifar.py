@@ -11,7 +11,7 @@ from collections.abc import Callable
 from .. import nn, ops
 from ..tensor import Tensor
 from .registry import register
-from .resnet import BasicBlock, start_as_identity
+from .resnet import BasicBlock, set_up_blocks
 from .start import he_start
 
 
@@ -58,23 +58,28 @@ def _network(
     return model
 
 
-def _doc(kind: str, depth: int, parameters: int) -> str:
+def _doc(kind: str, depth: int, parameters: int, more: str = "") -> str:
     return f"""{kind} network of {depth} layers for [N,32,32,in_channels]: {parameters:,} parameters, returns logits.
 
-    Without the top: the feature maps [N,8,8,64]. Inputs of any size will do.
+    Without the top: the feature maps [N,8,8,64]. Inputs of any size will do.{more}
     """
 
 
 def _residual(depth: int, parameters: int):
     def build(
-        num_classes: int = 10, in_channels: int = 3, include_top: bool = True, zero_init_residual: bool = False
+        num_classes: int = 10,
+        in_channels: int = 3,
+        include_top: bool = True,
+        zero_init_residual: bool = False,
+        checkpoint: bool = False,
     ) -> nn.Sequential:
         model = _network(_residual_block, depth, num_classes, in_channels, include_top)
-        if zero_init_residual:
-            start_as_identity(model)
+        set_up_blocks(model, zero_init_residual, checkpoint)
         return model
 
-    build.__doc__ = _doc("Residual", depth, parameters)
+    build.__doc__ = _doc(
+        "Residual", depth, parameters, " ``zero_init_residual`` and ``checkpoint`` as in ``resnet50``."
+    )
     return register(f"resnet{depth}", size=(32, 32))(build)
 
 

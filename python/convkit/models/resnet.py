@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from .. import nn
 from ..nn.fusion import convolve
+from ..recompute import checkpoint
 from ..tensor import Tensor
 from .registry import register
 from .start import he_start
 
 
-class BasicBlock(nn.Module):
+class ResidualBlock(nn.Module):
+    """Base of the blocks: ``compute`` is what they do; with ``checkpoint`` the backward pass does it again."""
+
+    checkpoint = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.compute, x) if self.checkpoint else self.compute(x)
+
+    def compute(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class BasicBlock(ResidualBlock):
     """relu(F(x) + shortcut(x)) with two 3x3 convolutions in F: [N,H,W,in_channels] -> [N,P,Q,channels]."""
 
     expansion = 1
@@ -30,12 +43,12 @@ class BasicBlock(nn.Module):
     def last_norm(self) -> nn.BatchNorm2d:
         return self.bn2
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         y = convolve(self.conv1, self.bn1, self.relu, x)
         return convolve(self.conv2, self.bn2, self.relu, y, x if self.downsample is None else self.downsample(x))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(ResidualBlock):
     """relu(F(x) + shortcut(x)), F = 1x1, 3x3 and 1x1 convolutions: [N,H,W,in_channels] -> [N,P,Q,4*channels]."""
 
     expansion = 4
@@ -54,7 +67,7 @@ class Bottleneck(nn.Module):
     def last_norm(self) -> nn.BatchNorm2d:
         return self.bn3
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         y = convolve(self.conv1, self.bn1, self.relu, x)
         y = convolve(self.conv2, self.bn2, self.relu, y)
         return convolve(self.conv3, self.bn3, self.relu, y, x if self.downsample is None else self.downsample(x))
@@ -71,6 +84,7 @@ class ResNet(nn.Sequential):
         in_channels: int,
         include_top: bool,
         zero_init_residual: bool,
+        checkpoint: bool,
     ):
         layers = {
             "conv1": nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False),
@@ -91,8 +105,7 @@ class ResNet(nn.Sequential):
             }
         super().__init__(layers)
         he_start(self)
-        if zero_init_residual:
-            start_as_identity(self)
+        set_up_blocks(self, zero_init_residual, checkpoint)
 
 
 def _stage(block, in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:
@@ -104,23 +117,30 @@ def _stage(block, in_channels: int, channels: int, depth: int, stride: int) -> n
     return nn.Sequential(first, *(block(outputs, channels) for _ in range(depth - 1)))
 
 
-def start_as_identity(model: nn.Module) -> None:
-    """Zero the scale of the last normalisation of every residual block (Goyal et al. 2017, section 5.1)."""
+def set_up_blocks(model: nn.Module, zero_init_residual: bool, checkpoint: bool) -> None:
+    """Start every residual block as the identity (Goyal et al. 2017, section 5.1); let them recompute."""
     for layer in model.modules():
-        if isinstance(layer, BasicBlock | Bottleneck):
-            nn.init.zeros_(layer.last_norm.weight)
+        if isinstance(layer, ResidualBlock):
+            layer.checkpoint = checkpoint
+            if zero_init_residual:
+                nn.init.zeros_(layer.last_norm.weight)
 
 
 def _factory(name: str, block: type[BasicBlock] | type[Bottleneck], blocks: tuple[int, ...], parameters: int):
     def build(
-        num_classes: int = 1000, in_channels: int = 3, include_top: bool = True, zero_init_residual: bool = False
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        include_top: bool = True,
+        zero_init_residual: bool = False,
+        checkpoint: bool = False,
     ) -> ResNet:
-        return ResNet(block, blocks, num_classes, in_channels, include_top, zero_init_residual)
+        return ResNet(block, blocks, num_classes, in_channels, include_top, zero_init_residual, checkpoint)
 
     build.__doc__ = f"""ResNet for [N,224,224,in_channels]: {parameters:,} parameters, returns logits [N,num_classes].
 
     Without the top: the feature maps [N,7,7,{512 * block.expansion}]. ``zero_init_residual`` starts every block as the
-    identity. Inputs of any size will do.
+    identity. With ``checkpoint`` the blocks keep only their inputs for the backward pass and compute the rest again:
+    less memory, more time, the same gradients. Inputs of any size will do.
     """
     return register(name, size=(224, 224))(build)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from numbers import Integral
 
 from .. import ops
+from ..autograd import is_recomputing
 from ..creation import ones, zeros
 from ..ops.geometry import pair
 from ..tensor import Tensor, tensor
@@ -183,7 +184,7 @@ class BatchNorm2d(Module):
             activation=activation,
             residual=residual,
         )
-        if self.training:
+        if self.training and not is_recomputing():
             self.num_batches_tracked.copy_(self.num_batches_tracked.item() + 1)
         return out
 

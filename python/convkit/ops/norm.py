@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import _core
-from ..autograd import record
+from ..autograd import is_recomputing, record
 from ..tensor import Tensor, as_tensor
 from .pointwise import activation_name
 
@@ -60,4 +60,6 @@ def _statistics(x, running_mean, running_var, training, momentum):
                 "[batch_norm] running_mean and running_var must be Tensors when training, which updates them in place. "
                 f"Received: {type(t).__name__}."
             )
+    if is_recomputing():  # they have moved when this was computed first
+        running = None, None
     return _core.batch_norm_statistics(x._data, momentum, *map(_core_of, running))

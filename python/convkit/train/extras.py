@@ -1,25 +1,15 @@
-"""The optional parts of a training step: clipping, mixup, class weights, averaged weights; and stopping on Ctrl-C."""
+"""The optional parts of a training step: mixup, class weights, averaged weights; and stopping on Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import threading
 
 import numpy as np
 
-from ..tensor import from_numpy
-
-
-def clip_gradients(parameters, max_norm: float) -> None:
-    """Scale all gradients by one factor such that their common Euclidean norm is at most ``max_norm``."""
-    learned = [parameter for parameter in parameters if parameter.grad is not None]
-    squares = (np.square(p.grad.to("cpu").numpy(), dtype=np.float64).sum() for p in learned)
-    norm = math.sqrt(sum(map(float, squares)))
-    if norm > max_norm:  # false for NaN, which no factor cures
-        for parameter in learned:
-            parameter.grad = parameter.grad * (max_norm / norm)
+from ..creation import zeros
+from ..tensor import Tensor, from_numpy
 
 
 def mix(x, y, alpha: float, generator: np.random.Generator):
@@ -55,20 +45,21 @@ def class_weights(given, classes: int):
 class AveragedWeights:
     """Exponential moving average of a model's floating-point state; integers are taken as they are.
 
-    It starts as a copy of the weights after the first update, then a = decay * a + (1 - decay) * w.
+    It starts as a copy of the weights after the first update, then a = decay * a + (1 - decay) * w. ``values`` are
+    tensors by name, on the device of the model.
     """
 
     def __init__(self, decay: float):
-        self.decay, self.values = decay, {}
+        self.decay = decay
+        self.values: dict[str, Tensor] = {}
 
     def update(self, model) -> None:
-        for name, tensor in model.state_dict().items():
-            value = tensor.to("cpu").numpy()
+        for name, value in model.state_dict().items():
             average = self.values.get(name)
             if average is None or value.dtype.kind != "f":
-                self.values[name] = value.copy()
+                self.values[name] = _copy(value)
             else:
-                average += (1 - self.decay) * (value - average)
+                average.copy_(average + (value - average) * (1 - self.decay))
 
     @contextlib.contextmanager
     def inside(self, model):
@@ -76,12 +67,16 @@ class AveragedWeights:
         if not self.values:
             yield
             return
-        own = {name: tensor.to("cpu").numpy().copy() for name, tensor in model.state_dict().items()}
+        own = {name: _copy(value) for name, value in model.state_dict().items()}
         model.load_state_dict(self.values)
         try:
             yield
         finally:
             model.load_state_dict(own)
+
+
+def _copy(value: Tensor) -> Tensor:
+    return zeros(value.shape, dtype=value.dtype, device=value.device).copy_(value)
 
 
 class Interruption:

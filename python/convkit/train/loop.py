@@ -15,10 +15,12 @@ import numpy as np
 
 from ..data import DataLoader
 from ..ops import cross_entropy
+from ..optim import clip_gradients
 from ..random import get_rng_state, set_rng_state
+from ..tensor import tensor
 from . import checkpoint
 from .evaluation import Means, as_loader, correct, device_of, evaluate, mode
-from .extras import AveragedWeights, Interruption, class_weights, clip_gradients, mix
+from .extras import AveragedWeights, Interruption, class_weights, mix
 from .history import History
 from .progress import Progress
 
@@ -43,6 +45,7 @@ def fit(
     mixup: float = 0.0,
     ema: float | None = None,
     class_weight=None,
+    label_smoothing: float = 0.0,
     checkpoint_dir=None,
     resume: bool = False,
     callbacks=(),
@@ -65,6 +68,8 @@ def fit(
     ema: decay of a moving average of the weights, which is what is validated, written to best.safetensors and left in
     the model at the end.
     class_weight: one weight per class, or {class: weight}, for losses with a ``weight`` argument.
+    label_smoothing: share of each target that is spread over the classes, for losses with an argument of this name.
+    Neither of the two enters the validation loss.
     checkpoint_dir: folder for last.safetensors (after every epoch; the whole state) and best.safetensors (the weights
     of the best epoch by the measure of early_stopping); both load as models.
     resume: continue from last.safetensors as if the run had never stopped, bit for bit.
@@ -98,6 +103,7 @@ def fit(
         mixup=mixup,
         average=None if ema is None else AveragedWeights(ema),
         class_weight=class_weight,
+        label_smoothing=label_smoothing,
         folder=None if checkpoint_dir is None else Path(checkpoint_dir),
         callbacks=tuple(callbacks),
         progress=Progress(epochs, enabled=progress),
@@ -119,6 +125,7 @@ def _check(given: dict[str, Any]) -> None:
         ("clip_norm", "positive", lambda v: v is None or v > 0),
         ("mixup", ">= 0", lambda v: 0 <= v < math.inf),
         ("ema", "between 0 and 1", lambda v: v is None or 0 < v < 1),
+        ("label_smoothing", "in [0, 1)", lambda v: 0 <= v < 1),
     ):
         if not allowed(given[name]):
             raise ValueError(f"[train.fit] {name} must be {rule}. Received: {name}={given[name]!r}.")
@@ -126,10 +133,13 @@ def _check(given: dict[str, Any]) -> None:
         raise TypeError(f"[train.fit] optimizer must be an optimizer of ck.optim. Received: {given['optimizer']!r}.")
     if given["resume"] and given["checkpoint_dir"] is None:
         raise ValueError("[train.fit] resume needs checkpoint_dir. Received: checkpoint_dir=None.")
-    if given["class_weight"] is not None and "weight" not in inspect.signature(given["loss"]).parameters:
-        raise ValueError(
-            f"[train.fit] class_weight needs a loss with a `weight` argument. Received: {given['loss']!r}."
-        )
+    wanted = {"weight": given["class_weight"] is not None, "label_smoothing": given["label_smoothing"] != 0}
+    for argument in (name for name, needed in wanted.items() if needed):
+        if argument not in inspect.signature(given["loss"]).parameters:
+            name = "class_weight" if argument == "weight" else argument
+            raise ValueError(
+                f"[train.fit] {name} needs a loss with a `{argument}` argument. Received: {given['loss']!r}."
+            )
 
 
 @dataclass
@@ -149,6 +159,7 @@ class _Run:
     mixup: float
     average: AveragedWeights | None
     class_weight: Any
+    label_smoothing: float
     folder: Path | None
     callbacks: tuple
     progress: Progress
@@ -243,10 +254,12 @@ class _Run:
         return value, accuracy
 
     def _loss(self, logits, labels):
-        if self.class_weight is None:
-            return self.loss(logits, labels)
-        weight = class_weights(self.class_weight, logits.shape[-1]).to(labels.device)
-        return self.loss(logits, labels, weight=weight)
+        options = {}
+        if self.class_weight is not None:
+            options["weight"] = class_weights(self.class_weight, logits.shape[-1]).to(labels.device)
+        if self.label_smoothing:
+            options["label_smoothing"] = self.label_smoothing
+        return self.loss(logits, labels, **options)
 
     def _update(self) -> None:
         if self.clip_norm is not None:
@@ -325,7 +338,8 @@ class _Run:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         if self.average is not None:
-            self.average.values = {name: value.copy() for name, value in state["average"].items()}
+            device = device_of(self.model)
+            self.average.values = {name: tensor(value, device=device) for name, value in state["average"].items()}
         self.history = History(state["history"])
         self.best, self.epochs_without_better = state["best"], state["epochs_without_better"]
         for loader, epoch in zip(self._loaders(), state["loader_epochs"]):
