@@ -1,7 +1,8 @@
 """CONVKIT_TEST_DEVICE=cuda: the tests of the ops with float32 tensors on a device, on a GPU or in the emulation.
 
-Tests name no device. So here new tensors go to the device under test (float64 and integers as labels do too, where the
-device has kernels for them), and `numpy()` reads them back.
+Tests name no device. So here new tensors go to the device under test, but for float64, which is the CPU's, and
+`numpy()` reads them back. CONVKIT_TEST_PRECISION=precise runs them without TF32: tests that know no tolerance for it
+need that.
 """
 
 import os
@@ -17,6 +18,9 @@ DEVICE = os.environ.get("CONVKIT_TEST_DEVICE", "cpu")
 # TF32 keeps 10 bits of mantissa: each factor of a product is off by up to 2^-11, in units of 8 * 2^-23 that is 512.
 TF32_FACTOR = 1024
 MATRIX_OPS = {"conv2d", "conv_transpose2d", "matmul", "linear"}
+
+
+PRECISION = os.environ.get("CONVKIT_TEST_PRECISION", "fast")
 
 
 def is_cuda():
@@ -39,6 +43,7 @@ def place_new_tensors():
             return made
         return module.Tensor(made.to(device)._data, requires_grad)
 
+    ck.set_precision(PRECISION)
     module.tensor = ck.tensor = tensor
     module.Tensor.numpy = lambda self: numpy(self.detach().to("cpu"))
     for maker in (ck.full, ck.zeros, ck.ones, ck.arange, ck.rand, ck.randn):

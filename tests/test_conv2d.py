@@ -120,6 +120,7 @@ def test_gradients_only_of_what_asks_for_them():
         assert alone[1 - i].grad is None
 
 
+@pytest.mark.cpu_only
 def test_strided_readonly_and_float64_arrays():
     rng = np.random.default_rng(0)
     x, w = distinct(rng, (1, 6, 10, 4)), distinct(rng, (2, 3, 3, 2))
@@ -147,6 +148,7 @@ def test_a_stride_beyond_the_image_costs_nothing(each_isa):
     check(make_case("conv2d", arguments={"stride": 10**8, "padding": 1}, x=x, w=w))
 
 
+@pytest.mark.cpu_only
 def test_filters_overwritten_in_place_are_seen():
     """By copy_ and through shared memory: no packed copy may outlive its filters."""
     rng = np.random.default_rng(0)

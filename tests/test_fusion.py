@@ -132,6 +132,7 @@ def test_an_optimizer_step_is_seen(norms):
     assert not np.allclose(assert_folded(model, x, norms), before)
 
 
+@pytest.mark.cpu_only
 def test_memory_that_others_write_is_not_folded(norms):
     array = np.ones((5, 3, 3, 3), np.float32)
     conv = nn.Conv2d(3, 5, 3, bias=False)
@@ -143,6 +144,7 @@ def test_memory_that_others_write_is_not_folded(norms):
         assert len(norms) == 1 and not np.allclose(model(x).numpy(), before)
 
 
+@pytest.mark.cpu_only
 def test_memory_given_away_is_not_folded(norms):
     conv = nn.Conv2d(3, 5, 3)
     model, x = trained(conv, nn.BatchNorm2d(5)), image(1, 6, 6, 3)

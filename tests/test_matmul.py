@@ -117,6 +117,7 @@ def test_gradients_are_bitwise_stable(m, n, k, threads):
     assert_bitwise_stable(make_case("linear", arguments={"activation": "relu"}, **arrays), threads)
 
 
+@pytest.mark.cpu_only
 def test_weights_overwritten_in_place_are_seen():
     rng = np.random.default_rng(8)
     x, array = distinct(rng, (17, 33)), distinct(rng, (19, 33))
@@ -129,6 +130,7 @@ def test_weights_overwritten_in_place_are_seen():
     np.testing.assert_array_equal(ck.linear(x, shared), 4 * before)
 
 
+@pytest.mark.cpu_only
 def test_transposed_and_strided_operands():
     rng = np.random.default_rng(6)
     a, b = distinct(rng, (7, 12)), distinct(rng, (7, 9))
@@ -150,7 +152,12 @@ def test_integers_multiply_exactly(each_isa):
         (lambda: ck.matmul(np.ones((2, 3, 4), "f4"), np.ones((3, 4, 5), "f4")), ValueError, "a [2,3,4], b [3,4,5]"),
         (lambda: ck.matmul(np.ones((), "f4"), np.ones((5, 6), "f4")), ValueError, "at least one axis"),
         (lambda: ck.matmul(np.ones((2, 2), "i8"), np.ones((2, 2), "i8")), TypeError, "float32 or float64"),
-        (lambda: ck.matmul(np.ones((2, 2), "f4"), np.ones((2, 2), "f8")), TypeError, "one dtype"),
+        pytest.param(
+            lambda: ck.matmul(np.ones((2, 2), "f4"), np.ones((2, 2), "f8")),
+            TypeError,
+            "one dtype",
+            marks=pytest.mark.cpu_only,  # on a device the two are on two devices
+        ),
         (
             lambda: ck.linear(np.ones((2, 5), "f4"), np.ones((3, 6), "f4")),
             ValueError,

@@ -9,7 +9,10 @@ import pytest
 import convkit as ck
 from convkit import _core
 
-pytestmark = pytest.mark.skipif(_core.active_isa() == "reference", reason="the plain loops pack nothing")
+pytestmark = [
+    pytest.mark.skipif(_core.active_isa() == "reference", reason="the plain loops pack nothing"),
+    pytest.mark.cpu_only,
+]
 
 NO_LIMIT = 2**63 - 1
 rng = np.random.default_rng(7)

@@ -53,6 +53,7 @@ def test_tensor_copies():
     assert t.tolist() == [1, 1, 1]
 
 
+@pytest.mark.cpu_only
 def test_dtype_names_equal_numpys():
     assert ck.float32 == np.float32 and ck.uint8 == np.uint8 and ck.float32 == "float32"
     assert ck.bfloat16 != ck.float32
@@ -68,6 +69,7 @@ def test_creation():
     assert ck.arange(3, 0, -1).tolist() == [3, 2, 1] and ck.arange(3, 1).shape == (0,)
 
 
+@pytest.mark.cpu_only
 def test_scalars_take_the_dtype_of_the_tensor():
     assert (ck.zeros(2, dtype=ck.float64) + 1.5).dtype == np.float64
     assert (1 - ck.zeros(2)).dtype == np.float32
@@ -206,6 +208,7 @@ def test_item_and_python_numbers():
         ck.zeros(2).item()
 
 
+@pytest.mark.cpu_only
 def test_sizes_that_overflow_or_are_negative_are_refused():
     with pytest.raises(ValueError, match="more than 2\\^60 elements"):
         ck.zeros(2**31, 2**31, 4)
@@ -228,6 +231,7 @@ def test_copy_needs_equal_shapes_and_dtypes():
         t.copy_(ck.zeros(2, 2, dtype=ck.float64))
 
 
+@pytest.mark.cpu_only
 def test_devices():
     t = ck.zeros(2)
     assert t.device == "cpu" and t.to("cpu") is t
@@ -267,6 +271,7 @@ def test_philox_matches_the_published_vectors():
     assert ck.rand(4).tolist() == [(w >> 8) / 2**24 for w in words]
 
 
+@pytest.mark.cpu_only
 def test_repr_is_short_and_shows_the_dtype():
     assert repr(ck.tensor([1, 2])) == "tensor([1, 2], dtype=int64)"
     assert len(repr(ck.zeros(1000, 1000))) < 2000

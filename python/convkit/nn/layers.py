@@ -169,7 +169,7 @@ class BatchNorm2d(Module):
         self.bias = Parameter(zeros(num_features)) if affine else None
         self.register_buffer("running_mean", zeros(num_features))
         self.register_buffer("running_var", ones(num_features))
-        self.register_buffer("num_batches_tracked", tensor(0))
+        self.register_buffer("num_batches_tracked", tensor(0, device="cpu"))
 
     def forward(self, x: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
         out = ops.batch_norm(
@@ -185,7 +185,7 @@ class BatchNorm2d(Module):
             residual=residual,
         )
         if self.training and not is_recomputing():
-            self.num_batches_tracked.copy_(self.num_batches_tracked.item() + 1)
+            self.num_batches_tracked.copy_(tensor(self.num_batches_tracked.item() + 1, device="cpu"))
         return out
 
     def extra_repr(self) -> str:

@@ -164,9 +164,10 @@ class Module:
     def to(self, device: Any) -> Module:
         """Move parameters, gradients and buffers to a device ("cpu", "cuda:0"), or convert floating ones to a dtype.
 
-        Parameters stay the same objects, so an optimizer that holds them keeps working.
+        Parameters stay the same objects, so an optimizer that holds them keeps working. Counters (integer buffers) stay
+        on the CPU: a step must not wait for the device to count.
         """
-        for value in (*self.parameters(), *self.buffers()):
+        for value in (*self.parameters(), *(b for b in self.buffers() if b.dtype.kind == "f")):
             value._data = _convert(value, device)._data
             if value.grad is not None:
                 value.grad = _convert(value.grad, device)
@@ -268,10 +269,10 @@ def _join(path: str, name: str) -> str:
 
 
 def _convert(value: Tensor, target: Any) -> Tensor:
-    """``value`` on the device, or in the dtype, that ``target`` names; integers keep theirs."""
+    """``value`` on the device, or in the dtype, that ``target`` names."""
     if isinstance(target, str):
         return value.detach().to(target)
-    return value.detach().astype(target) if value.dtype.kind == "f" else value
+    return value.detach().astype(target)
 
 
 def _name_layer(error: Exception, module: Module) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from .. import _core, cuda
 from ..random import get_rng_state, set_rng_state
+from ..tensor import tensor
 
 
 class StepGraph:
     """``loss(model(x), y)`` and its gradients for batches shaped like ``x`` and ``y``, on the model's device.
 
-    Calling it with a batch leaves the gradients in the parameters' ``grad``, ready for the optimizer, moves batch norm's
-    running statistics, draws dropout's masks from where the generator stands, and returns (loss, logits): tensors that
-    the next call overwrites. Everything has the bits it has without a graph.
+    Calling it with a batch leaves the gradients in the parameters' ``grad``, ready for the optimizer, moves batch
+    norm's running statistics, draws dropout's masks from where the generator stands, and returns (loss, logits):
+    tensors that the next call overwrites. Everything has the bits it has without a graph.
 
-    Recording runs the step once before, so that no memory is asked for in between that a later step would not need; what
-    that run changed is put back. The step must neither move data to the device nor wait for it, and its shapes must not
-    depend on values.
+    Before it is recorded the step runs once, to make what later steps find made; what that run changed is put back. The
+    step must neither move data to the device nor wait for it, and its shapes must not depend on values.
     """
 
     def __init__(self, model, loss, x, y, device: str):
@@ -24,11 +24,11 @@ class StepGraph:
         self._x, self._y = x.to(device), y.to(device)
         if self._x is x or self._y is y:
             raise ValueError("[train.fit] a CUDA graph takes batches from the CPU. Received: batches on the device.")
-        kept = [(tensor, tensor.to("cpu")) for tensor in model.buffers()]
+        kept = [(buffer, tensor(buffer.to("cpu"), device="cpu")) for buffer in model.buffers()]
         generator = get_rng_state()
         self._step(model, loss)
-        for tensor, value in kept:
-            tensor.copy_(value)
+        for buffer, value in kept:
+            buffer.copy_(value)
         set_rng_state(generator)
         _core.cuda_begin_capture(self._index)
         try:
@@ -41,6 +41,10 @@ class StepGraph:
         self._recorded_at = generator
         self._gradients = [p.grad for p in self._parameters]
         set_rng_state(generator)
+        # Counters are the host's: the recording moved them, a replay does not.
+        counters = [(buffer, value.item()) for buffer, value in kept if buffer.dtype.kind != "f"]
+        self._counters = [(buffer, buffer.item() - before) for buffer, before in counters]
+        self._count(-1)
 
     def fits(self, x, y) -> bool:
         """Whether the batch has the recorded shapes."""
@@ -54,9 +58,14 @@ class StepGraph:
             raise RuntimeError("[train.fit] the generator was seeded anew after the CUDA graph was recorded.")
         self._graph.replay((offset - self._recorded_at[1]) % 2**64)
         set_rng_state((seed, offset + self._drawn))
+        self._count(1)
         for parameter, gradient in zip(self._parameters, self._gradients):
             parameter.grad = gradient
         return self._loss, self._logits
+
+    def _count(self, steps: int) -> None:
+        for buffer, each in self._counters:
+            buffer.copy_(tensor(buffer.item() + steps * each, device="cpu"))
 
     def _step(self, model, loss):
         for parameter in self._parameters:

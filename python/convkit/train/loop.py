@@ -21,6 +21,7 @@ from ..tensor import tensor
 from . import checkpoint
 from .evaluation import Means, as_loader, correct, device_of, evaluate, mode
 from .extras import AveragedWeights, Interruption, class_weights, mix
+from .graph import StepGraph
 from .history import History
 from .progress import Progress
 
@@ -76,6 +77,9 @@ def fit(
     callbacks: functions ``f(epoch, figures)`` called after each epoch (counted from 0), or objects with
     ``on_batch_end(step, figures)`` or ``on_epoch_end(epoch, figures)``; if one returns True, that epoch is the last.
     progress: print a bar on a terminal, one line per epoch elsewhere.
+    cuda_graph: record forward and backward of the first batch as a CUDA graph and replay it for all of its shape: same
+    bits, one call instead of hundreds of launches. Without mixup and accumulate; ``loss`` and the model must not look
+    at values.
 
     Ctrl-C ends the run with KeyboardInterrupt after the current batch; last.safetensors holds the last whole epoch.
     Raises ValueError for arguments that do not fit, FileNotFoundError when there is nothing to resume.
@@ -83,7 +87,11 @@ def fit(
     if cuda_graph:
         if device_of(model) == "cpu":
             raise ValueError("[train.fit] cuda_graph needs a model on a CUDA device. Received: a model on cpu.")
-        raise RuntimeError("[train.fit] cuda_graph is not part of this version. Received: cuda_graph=True.")
+        if mixup or accumulate != 1:
+            raise ValueError(
+                "[train.fit] a CUDA graph repeats one step as it is: without mixup, one batch per update. "
+                f"Received: cuda_graph=True, mixup={mixup}, accumulate={accumulate}."
+            )
     _check(locals())
     loader = as_loader(train_data, batch_size, shuffle=shuffle, seed=seed)
     if not len(loader):
@@ -107,6 +115,7 @@ def fit(
         folder=None if checkpoint_dir is None else Path(checkpoint_dir),
         callbacks=tuple(callbacks),
         progress=Progress(epochs, enabled=progress),
+        cuda_graph=cuda_graph,
     )
     if resume:
         run.resume()
@@ -163,8 +172,11 @@ class _Run:
     folder: Path | None
     callbacks: tuple
     progress: Progress
+    cuda_graph: bool
 
     def __post_init__(self):
+        self._graph: StepGraph | None = None
+        self._class_weight = None
         self.history = History()
         self.best = -math.inf
         self.epochs_without_better = 0
@@ -216,9 +228,8 @@ class _Run:
         self.optimizer.zero_grad()
         for step, (x, y) in enumerate(self._batches()):
             group = min(self.accumulate, self.steps - step + step % self.accumulate)  # batches of this update
-            value, accuracy = self._forward(epoch, step, x, y, device)
-            (value if group == 1 else value / group).backward()
-            means.add(len(x), value.item(), accuracy)
+            value, accuracy = self._learn(epoch, step, x, y, device, group)
+            means.add(len(x), value, accuracy)
             rate = self.optimizer.param_groups[0]["lr"]
             if (step + 1) % self.accumulate == 0 or step + 1 == self.steps:
                 self._update()
@@ -239,6 +250,17 @@ class _Run:
                 if not left:
                     break
 
+    def _learn(self, epoch: int, step: int, x, y, device: str, group: int) -> tuple[float, float]:
+        """(loss, accuracy) of one batch, whose gradient, divided by ``group``, is added to the parameters'."""
+        if self.cuda_graph and self._graph is None:
+            self._graph = StepGraph(self.model, self._loss, x, y, device)
+        if self._graph is not None and self._graph.fits(x, y):  # an epoch's last batch may be smaller
+            loss, logits = self._graph(x, y)
+            return loss.item(), correct(logits.to("cpu").numpy(), y.numpy())
+        value, accuracy = self._forward(epoch, step, x, y, device)
+        (value if group == 1 else value / group).backward()
+        return value.item(), accuracy
+
     def _forward(self, epoch: int, step: int, x, y, device: str):
         """(loss, accuracy) of one batch; under mixup both are mixed like the images."""
         share, partners = 1.0, None
@@ -256,7 +278,9 @@ class _Run:
     def _loss(self, logits, labels):
         options = {}
         if self.class_weight is not None:
-            options["weight"] = class_weights(self.class_weight, logits.shape[-1]).to(labels.device)
+            if self._class_weight is None:
+                self._class_weight = class_weights(self.class_weight, logits.shape[-1]).to(labels.device)
+            options["weight"] = self._class_weight
         if self.label_smoothing:
             options["label_smoothing"] = self.label_smoothing
         return self.loss(logits, labels, **options)
