@@ -228,6 +228,7 @@ void Multiprocessor::stop(const std::string& text) {
         const race::Unwatched unwatched;
         failure = place + text;
     }
+    race::Unwatched::end_all();
     switch_fiber(*current->fiber, host_);
     std::abort();  // the fiber is never resumed
 }

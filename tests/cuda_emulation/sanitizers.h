@@ -60,12 +60,26 @@ inline void write(void* address, size_t bytes) {
     if (bytes) __tsan_write_range(address, bytes);
 }
 // The emulator's own traffic, including that of library functions the detector intercepts.
-struct Unwatched {
+class Unwatched {
+  public:
     Unwatched() {
         AnnotateIgnoreReadsBegin("", 0);
         AnnotateIgnoreWritesBegin("", 0);
+        ++depth();
     }
-    ~Unwatched() {
+    ~Unwatched() { end(); }
+    // For a thread that is abandoned within such scopes.
+    static void end_all() {
+        while (depth()) end();
+    }
+
+  private:
+    static int& depth() {
+        static __thread int depth;
+        return depth;
+    }
+    static void end() {
+        --depth();
         AnnotateIgnoreWritesEnd("", 0);
         AnnotateIgnoreReadsEnd("", 0);
     }
@@ -88,6 +102,7 @@ inline void read(const void*, size_t) {}
 inline void write(void*, size_t) {}
 struct Unwatched {
     Unwatched() {}
+    static void end_all() {}
 };
 }  // namespace race
 #endif

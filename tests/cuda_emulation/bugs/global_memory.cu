@@ -7,13 +7,16 @@ using emulation_test::launch;
 
 namespace {
 
-// y = 2 x; the planted kernel loads before it looks whether it may, and throws away what it has read.
+constexpr int kTile = 64;
+
+// y = 2 x, through a tile; the planted kernel fills it beyond the end of x, and throws away what it has read.
 template <bool kPlanted>
 __global__ void doubled(const float* x, int n, float* y) {
-    const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-    float value = 0;
-    if (kPlanted || i < n) value = __ldg(x + i);
-    if (i < n) y[i] = 2 * value;
+    CK_SHARED(float, tile, [kTile]);
+    const int i = static_cast<int>(blockIdx.x) * kTile + static_cast<int>(threadIdx.x);
+    tile[threadIdx.x] = kPlanted || i < n ? __ldg(x + i) : 0;
+    __syncthreads();
+    if (i < n) y[i] = 2 * tile[threadIdx.x];
 }
 
 // The sum of n values: the last block to come adds up what the others have left.
@@ -79,7 +82,7 @@ __global__ void vector_sums(const float* x, int n, float* sums) {
 bool bugs::read_out_of_bounds(bool planted) {
     constexpr int n = 100;
     Buffer<float> x(std::vector<float>(n, 1.0f)), y(n);
-    launch(planted ? doubled<true> : doubled<false>, dim3(2), dim3(64), x, n, y);
+    launch(planted ? doubled<true> : doubled<false>, dim3(2), dim3(kTile), x, n, y);
     return y.get() == std::vector<float>(n, 2.0f);
 }
 
