@@ -16,6 +16,12 @@ const Activation kActivations[] = {{},
                                    {ActivationKind::tanh},
                                    {ActivationKind::sigmoid}};
 
+// An output of sums of k products and perhaps a bias, `rounding` times as far off as the plain sum.
+Output sum_of(Array& values, int64_t k, int rounding = 1) {
+    const double products = static_cast<double>(k);
+    return {values, rounding * (products + 1) * kEps, 4, products};
+}
+
 std::vector<GemmShape> gemm_shapes() {
     std::vector<GemmShape> shapes;
     for (bool trans_a : {false, true})
@@ -151,9 +157,11 @@ void for_algorithms(Test test) {
     for (const Conv2dShape& s : conv_shapes()) test(s, 1);
     for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {
         cpu::force_conv(algorithm);
+        run_on_cuda(algorithm[0] == 'd');  // the names are the CPU's
         for (const Conv2dShape& s : dense_shapes()) test(s, algorithm[0] == 'w' ? 8 : 1);
     }
     cpu::force_conv("auto");
+    run_on_cuda(true);
 }
 
 int64_t x_size(const Conv2dShape& s) {
@@ -173,10 +181,10 @@ void test_gemm() {
     for (const GemmShape& s : gemm_shapes()) {
         const Activation act = kActivations[turn++ % 6];
         Array a = Array::random(s.m * s.k), bm = Array::random(s.k * s.n), bias = Array::random(s.n), c(s.m * s.n);
-        check("gemm", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
+        check("gemm", {sum_of(c, s.k)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             DerivedCache packed;
-            for (int use = 0; use < 3; ++use)
+            for (int use = 0; use < uses<T>(); ++use)
                 b.gemm(s, a.as<T>(), bm.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act, c.as<T>());
         });
     }
@@ -196,7 +204,7 @@ void test_gemm_stack() {
                     stack.shape[0] = 2, stack.shape[1] = 3;
                     stack.stride_a[1] = s.m * s.k, stack.stride_b[0] = s.k * s.n;
                     Array a = Array::random(3 * s.m * s.k), bm = Array::random(2 * s.k * s.n), c(6 * s.m * s.n);
-                    check("gemm_stack", {{c, static_cast<double>(s.k + 1) * kEps}}, [&](const auto& b, auto t) {
+                    check("gemm_stack", {sum_of(c, s.k)}, [&](const auto& b, auto t) {
                         using T = decltype(t);
                         b.gemm_stack(s, stack, a.as<T>(), bm.as<T>(), c.as<T>());
                     });
@@ -208,11 +216,11 @@ void test_conv2d() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(y_size(s));
-        const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
-        check("conv2d", {{y, rounding * k * kEps}}, [&](const auto& b, auto t) {
+        const int64_t k = s.r * s.s * s.c / s.groups;
+        check("conv2d", {sum_of(y, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             DerivedCache packed;
-            for (int use = 0; use < 3; ++use)
+            for (int use = 0; use < uses<T>(); ++use)
                 b.conv2d(s, x.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>());
         });
     });
@@ -223,11 +231,11 @@ void test_conv2d_data_gradient() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array dy = Array::random(y_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.c), dx(x_size(s));
-        const double k = static_cast<double>(s.r * s.s * s.o / s.groups + 1);
-        check("conv2d_data_gradient", {{dx, rounding * k * kEps}}, [&](const auto& b, auto t) {
+        const int64_t k = s.r * s.s * s.o / s.groups;
+        check("conv2d_data_gradient", {sum_of(dx, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             DerivedCache packed;
-            for (int use = 0; use < 3; ++use)
+            for (int use = 0; use < uses<T>(); ++use)
                 b.conv2d_data_gradient(s, dy.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act,
                                        dx.as<T>());
         });
@@ -237,18 +245,17 @@ void test_conv2d_data_gradient() {
 void test_conv2d_weight_gradient() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         Array x = Array::random(x_size(s)), dy = Array::random(y_size(s)), dw(w_size(s));
-        check("conv2d_weight_gradient", {{dw, rounding * static_cast<double>(s.n * s.p * s.q) * kEps}},
-              [&](const auto& b, auto t) {
-                  using T = decltype(t);
-                  b.conv2d_weight_gradient(s, x.as<T>(), dy.as<T>(), dw.as<T>());
-              });
+        check("conv2d_weight_gradient", {sum_of(dw, s.n * s.p * s.q, rounding)}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            b.conv2d_weight_gradient(s, x.as<T>(), dy.as<T>(), dw.as<T>());
+        });
     });
 }
 
 // Windows' places that the ops are given.
-static std::vector<uint8_t> random_places(int64_t n) {
+static Buffer<uint8_t> random_places(int64_t n) {
     Array numbers = Array::random(n, 0, 4);
-    std::vector<uint8_t> places(n);
+    Buffer<uint8_t> places(n);
     for (int64_t i = 0; i < n; ++i) places[i] = static_cast<uint8_t>(std::min(numbers.floats()[i], 3.0f));
     return places;
 }
@@ -263,10 +270,10 @@ void test_conv2d_max_pool2d() {
         if (s.p < 2 || s.q < 2) return;
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(pooled_size(s));
-        const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
-        check("conv2d_max_pool2d", {{y, rounding * k * kEps}}, [&](const auto& b, auto t) {
+        const int64_t k = s.r * s.s * s.c / s.groups;
+        check("conv2d_max_pool2d", {sum_of(y, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
-            std::vector<uint8_t> argmax(y.size());
+            Buffer<uint8_t> argmax(y.size());
             b.conv2d_max_pool2d(s, x.as<T>(), w.as<T>(), nullptr, turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>(),
                                 argmax.data());
         });
@@ -276,10 +283,10 @@ void test_conv2d_max_pool2d() {
 void test_conv2d_max_pool2d_data_gradient() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
-        const std::vector<uint8_t> argmax = random_places(pooled_size(s));
+        Buffer<uint8_t> argmax = random_places(pooled_size(s));
         Array dy = Array::random(pooled_size(s)), w = Array::random(w_size(s)), dx(x_size(s));
-        const double k = static_cast<double>(s.r * s.s * s.o / s.groups);
-        check("conv2d_max_pool2d_data_gradient", {{dx, rounding * k * kEps}}, [&](const auto& b, auto t) {
+        const int64_t k = s.r * s.s * s.o / s.groups;
+        check("conv2d_max_pool2d_data_gradient", {sum_of(dx, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             b.conv2d_max_pool2d_data_gradient(s, dy.as<T>(), argmax.data(), w.as<T>(), nullptr, dx.as<T>());
         });
@@ -289,10 +296,10 @@ void test_conv2d_max_pool2d_data_gradient() {
 void test_conv2d_max_pool2d_weight_gradient() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
-        const std::vector<uint8_t> argmax = random_places(pooled_size(s));
+        Buffer<uint8_t> argmax = random_places(pooled_size(s));
         Array x = Array::random(x_size(s)), dy = Array::random(pooled_size(s)), dw(w_size(s));
-        const double k = static_cast<double>(s.n * s.p * s.q);
-        check("conv2d_max_pool2d_weight_gradient", {{dw, rounding * k * kEps}}, [&](const auto& b, auto t) {
+        const int64_t k = s.n * s.p * s.q;
+        check("conv2d_max_pool2d_weight_gradient", {sum_of(dw, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             b.conv2d_max_pool2d_weight_gradient(s, x.as<T>(), dy.as<T>(), argmax.data(), dw.as<T>());
         });

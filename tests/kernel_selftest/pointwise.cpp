@@ -1,5 +1,6 @@
 // Pointwise ops, reductions, copies and random numbers.
 #include "core/philox.h"
+#include "cpu/backend.h"
 #include "selftest.h"
 
 namespace ck::selftest {
@@ -47,7 +48,7 @@ void test_unary() {
             Array x = with_specials(n, -8, 8), y(n);
             check("unary", {{y, kSmallest}}, [&](const auto& b, auto t) {
                 using T = decltype(t);
-                b.unary(op, T(0.1f), n, x.as<T>(), y.as<T>());
+                b.unary(op, T(0.125f), n, x.as<T>(), y.as<T>());
             });
         }
 }
@@ -57,11 +58,11 @@ void test_unary_gradient() {
         for (int64_t n : {1, 3, 15, 17, 64, 400, 70000}) {
             // y from the same op, so that x and y belong together
             Array x = with_specials(n, 0.1f, 8), y(n), dy = Array::random(n), dx(n);
+            cpu::backend_float64().unary(op, 0.125, n, x.doubles(), y.doubles());
+            for (int64_t i = 0; i < n; ++i) y.set(i, static_cast<float>(y.doubles()[i]));
             check("unary_gradient", {{dx, 16 * kEps}}, [&](const auto& b, auto t) {
                 using T = decltype(t);
-                cpu::backend_float64().unary(op, 0.1f, n, x.doubles(), y.doubles());
-                for (int64_t i = 0; i < n; ++i) y.floats()[i] = static_cast<float>(y.doubles()[i]);
-                b.unary_gradient(op, T(0.1f), n, x.as<T>(), y.as<T>(), dy.as<T>(), dx.as<T>());
+                b.unary_gradient(op, T(0.125f), n, x.as<T>(), y.as<T>(), dy.as<T>(), dx.as<T>());
             });
         }
 }
@@ -94,9 +95,9 @@ void test_compare() {
         Array u = with_specials(n, -1, 1), v = with_specials(n, -1, 1), y(n);
         check("compare", {{y, 0}}, [&](const auto& b, auto t) {
             using T = decltype(t);
-            bool result[n];
-            b.compare(op, flat(n), u.as<T>(), v.as<T>(), result);
-            assign<T>(y, std::vector<int64_t>(result, result + n));
+            Buffer<bool> result(n);
+            b.compare(op, flat(n), u.as<T>(), v.as<T>(), result.data());
+            assign<T>(y, result);
         });
     }
 }
@@ -136,7 +137,7 @@ void test_argmax() {
             for (int64_t i = 0; i < x.size(); ++i) x.set(i, std::round(x.floats()[i] * 2));  // ties
             check("argmax", {{y, 0}}, [&](const auto& b, auto t) {
                 using T = decltype(t);
-                std::vector<int64_t> index(y.size());
+                Buffer<int64_t> index(y.size());
                 b.argmax(s, x.as<T>(), index.data());
                 assign<T>(y, index);
             });
@@ -147,8 +148,8 @@ void test_scatter_to_index() {
     for (int64_t inner : {1, 5, 33})
         for (int64_t len : kSizes) {
             const ReduceShape s{3, len, inner};
-            std::vector<int64_t> index(3 * inner);
-            for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int64_t>(i) * 7 % len;
+            Buffer<int64_t> index(3 * inner);
+            for (int64_t i = 0; i < index.size(); ++i) index[i] = i * 7 % len;
             Array dy = Array::random(3 * inner), dx(3 * len * inner);
             check("scatter_to_index", {{dx, 0}}, [&](const auto& b, auto t) {
                 using T = decltype(t);
@@ -172,6 +173,39 @@ void test_strided_copy() {
             s.dst_stride[1] = 1;
             s.itemsize = sizeof(T);
             b.strided_copy(s, x.as<T>(), y.as<T>());
+        });
+    }
+}
+
+// Numbers of the table's element type to To and back.
+template <class To>
+static void cast_there_and_back(int64_t n) {
+    Array x = with_specials(n, -8, 300), there(n), back(n);
+    check("cast", {{there, 0, 0}, {back, 0, 0}}, [&](const auto& b, auto t) {
+        using From = decltype(t);
+        Buffer<To> result(n);
+        b.cast(n, DTypeOf<From>::value, x.as<From>(), DTypeOf<To>::value, result.data());
+        assign<From>(there, result);
+        b.cast(n, DTypeOf<To>::value, result.data(), DTypeOf<From>::value, back.as<From>());
+    });
+}
+
+void test_cast() {
+    for (int64_t n : {1, 3, 17, 400}) {
+        cast_there_and_back<bool>(n);
+        cast_there_and_back<uint8_t>(n);
+        cast_there_and_back<int64_t>(n);
+        cast_there_and_back<double>(n);
+    }
+}
+
+void test_fill() {
+    for (int64_t n : {1, 17, 400}) {
+        Array y(n);
+        check("fill", {{y, 0}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            const T value(0.25f);
+            b.fill(n, sizeof(T), &value, y.as<T>());
         });
     }
 }

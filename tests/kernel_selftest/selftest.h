@@ -1,83 +1,69 @@
-// Runs an op on every ISA of this machine and compares it with the plain loops in float64, from the same numbers.
-// Without Python, so that it also runs cross-compiled under an emulator.
+// Runs an op on every ISA of this machine, and on the emulated GPU where it is built in, and compares it with the plain
+// loops in float64, from the same numbers. Without Python, so that it also runs cross-compiled under an emulator.
 #pragma once
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <vector>
 
-#include "cpu/backend.h"
+#include "core/backend.h"
+#include "operands.h"
 
 namespace ck::selftest {
 
 constexpr double kEps = std::numeric_limits<float>::epsilon();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
-
-// The same numbers as float and as double. The floats lie between guards: a kernel that reads a NaN guard spoils its
-// result, one that writes a guard is reported. Their address is a multiple of 4 bytes only.
-class Array {
-  public:
-    explicit Array(int64_t n);
-    static Array random(int64_t n, float low = -1, float high = 1);  // all different
-    static Array of(std::initializer_list<float> values);
-
-    int64_t size() const { return size_; }
-    float* floats() { return float_.data() + kGuard; }
-    double* doubles() { return double_.data(); }
-    template <class T>
-    T* as();
-    void set(int64_t i, float value);
-    void clear_floats();  // NaN: what a kernel forgets to write shows
-    bool guards_intact() const;
-
-  private:
-    static constexpr int64_t kGuard = 17;
-    int64_t size_;
-    std::vector<float> float_;
-    std::vector<double> double_;
-};
-template <>
-inline float* Array::as<float>() {
-    return floats();
-}
-template <>
-inline double* Array::as<double>() {
-    return doubles();
-}
 
 struct Output {
     Array& values;
-    double bound;      // largest allowed |float - double|, of values near 1 or less ...
-    double share = 4;  // ... plus so many roundings of the value itself
+    double bound;         // largest allowed |float - double|, of values near 1 or less ...
+    double share = 4;     // ... plus so many roundings of the value itself
+    double products = 0;  // how many products of two factors up to 1 it sums, where tensor cores may round the factors
 };
 
-using RunFloat = void (*)(void* op, const Backend<float>&);
-using RunDouble = void (*)(void* op, const Backend<double>&);
-void run_everywhere(const char* name, RunFloat run_float, RunDouble run_double, void* op,
-                    std::initializer_list<Output> outputs);
+// The op with the table of each element type.
+struct Runs {
+    void (*with_float)(void* op, const Backend<float>&);
+    void (*with_double)(void* op, const Backend<double>&);
+    void (*with_bfloat16)(void* op, const Backend<bfloat16>&);
+};
+void run_everywhere(const char* name, const Runs& runs, void* op, std::initializer_list<Output> outputs);
 
 // op(backend, T{}) fills the outputs' as<T>() from its inputs' as<T>().
 template <class Op>
 void check(const char* name, std::initializer_list<Output> outputs, Op op) {
-    run_everywhere(
-        name, [](void* f, const Backend<float>& b) { (*static_cast<Op*>(f))(b, float{}); },
-        [](void* f, const Backend<double>& b) { (*static_cast<Op*>(f))(b, double{}); }, &op, outputs);
+    Runs runs{};
+    runs.with_float = [](void* f, const Backend<float>& b) { (*static_cast<Op*>(f))(b, float{}); };
+    runs.with_double = [](void* f, const Backend<double>& b) { (*static_cast<Op*>(f))(b, double{}); };
+#if defined(CK_SELFTEST_CUDA)
+    runs.with_bfloat16 = [](void* f, const Backend<bfloat16>& b) { (*static_cast<Op*>(f))(b, bfloat16{}); };
+#endif
+    run_everywhere(name, runs, &op, outputs);
 }
 
-// For results that are not floats: op(backend, T{}) returns them, and they must equal the reference's.
+// Whether the checks that follow run on the GPU too: not those that repeat a case for the CPU's sake.
+void run_on_cuda(bool wanted);
+
+// How often an op runs in a case whose packed operands matter: on the CPU the third use finds them packed.
 template <class T>
-void assign(Array& to, const std::vector<int64_t>& from) {
-    for (int64_t i = 0; i < to.size(); ++i) to.as<T>()[i] = static_cast<T>(from[i]);
-}
-template <class T>
-void assign(Array& to, Array& from) {
-    for (int64_t i = 0; i < to.size(); ++i) to.as<T>()[i] = from.as<T>()[i];
+int uses() {
+    return std::is_same_v<T, float> && !operands_on_device() ? 3 : 1;
 }
 
 // One tile, its neighbours and more of every vector width and register tile: 4, 6, 7, 8, 14, 16, 32, 64.
 constexpr int64_t kSizes[] = {1, 2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33, 53, 65};
+
+// ---- for main.cpp and cuda.cpp
+
+struct Bounds {        // beyond what Output allows
+    double bound = 0;  // of each product
+    double share = 0;  // of the value
+};
+bool close(double got, double want, const Output& output, Bounds beyond);
+void count_check();
+void fail(const char* name, const char* where, const char* what, int64_t i, double got, double want);
+// All cases on the GPU, after those on the CPU.
+void run_on_device(const char* name, const Runs& runs, void* op, std::initializer_list<Output> outputs);
 
 // One test per line of ops.def: an op without one does not link.
 #define CK_OP(name, parameters) void test_##name();

@@ -1,4 +1,6 @@
 // Softmax, losses, dropout, batch norm and the optimizers' steps.
+#include <numeric>
+
 #include "selftest.h"
 
 namespace ck::selftest {
@@ -41,7 +43,7 @@ static void cross_entropy(bool gradient) {
             const int64_t values = reduction == Reduction::none ? rows : 1;
             Array x = Array::random(rows * k, -4, 4), weight = Array::random(k, 0.5f, 1), dy = Array::random(values);
             Array probabilities = Array::random(rows * k, 0, 1), out(gradient ? rows * k : values);
-            std::vector<int64_t> labels(rows);
+            Buffer<int64_t> labels(rows);
             for (int64_t i = 0; i < rows; ++i) labels[i] = i * 5 % k;
             for (bool by_label : {true, false})
                 check("cross_entropy", {{out, static_cast<double>(rows * k) * 16 * kEps, 16}},
@@ -111,8 +113,8 @@ void test_batch_norm_statistics() {
                       using T = decltype(t);
                       assign<T>(running_mean, mean_before);
                       assign<T>(running_var, var_before);
-                      b.batch_norm_statistics(rows, c, 0.125, x.as<T>(), mean.as<T>(), variance.as<T>(),
-                                              running_mean.as<T>(), running_var.as<T>());
+                      b.batch_norm_statistics(rows, c, 0.125, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(),
+                                              running_mean.as<Param<T>>(), running_var.as<Param<T>>());
                   });
         }
 }
@@ -126,8 +128,9 @@ void test_batch_norm() {
             Array weight = Array::random(c), bias = Array::random(c), residual = Array::random(rows * c), y(rows * c);
             check("batch_norm", {{y, 16 * kEps}}, [&](const auto& b, auto t) {
                 using T = decltype(t);
-                b.batch_norm(s, x.as<T>(), mean.as<T>(), variance.as<T>(), c % 2 ? weight.as<T>() : nullptr,
-                             c % 3 ? bias.as<T>() : nullptr, c % 5 ? residual.as<T>() : nullptr, y.as<T>());
+                b.batch_norm(s, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(),
+                             c % 2 ? weight.as<Param<T>>() : nullptr, c % 3 ? bias.as<Param<T>>() : nullptr,
+                             c % 5 ? residual.as<T>() : nullptr, y.as<T>());
             });
         }
 }
@@ -146,41 +149,73 @@ void test_batch_norm_gradient() {
                 check("batch_norm_gradient", {{dx, bound}, {dweight, bound}, {dbias, bound}, {dz, 4 * kEps}},
                       [&](const auto& b, auto t) {
                           using T = decltype(t);
-                          b.batch_norm_gradient(s, x.as<T>(), mean.as<T>(), variance.as<T>(), weight.as<T>(),
-                                                bias.as<T>(), active ? y.as<T>() : nullptr, dy.as<T>(), dx.as<T>(),
-                                                dweight.as<T>(), dbias.as<T>(), active ? dz.as<T>() : nullptr);
+                          b.batch_norm_gradient(
+                              s, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(), weight.as<Param<T>>(),
+                              bias.as<Param<T>>(), active ? y.as<T>() : nullptr, dy.as<T>(), dx.as<T>(),
+                              dweight.as<Param<T>>(), dbias.as<Param<T>>(), active ? dz.as<T>() : nullptr);
                       });
             }
 }
 
+// One array for the parameters of a step, in this order: some begin at a multiple of 16 bytes, one is empty, and they
+// are more than go into one launch on a GPU.
+static std::vector<int64_t> parameter_sizes() {
+    std::vector<int64_t> sizes = {70000, 400, 0, 17, 15, 1};
+    sizes.insert(sizes.end(), 70, 5);
+    return sizes;
+}
+
+// {update(first element, size), ...}
+template <class F>
+static auto updates_of(F update) {
+    std::vector<decltype(update(0, 0))> updates;
+    int64_t at = 0;
+    for (int64_t n : parameter_sizes()) {
+        updates.push_back(update(at, n));
+        at += n;
+    }
+    return updates;
+}
+
 void test_sgd_step() {
+    const std::vector<int64_t> sizes = parameter_sizes();
+    const int64_t n = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
     for (bool nesterov : {false, true})
-        for (int64_t n : {1, 15, 17, 400, 70000}) {
-            const SgdSettings s{0.1, 0.9, 0.01, nesterov, false};
+        for (double momentum : {0.0, 0.9}) {
+            const SgdSettings s{0.1, momentum, nesterov ? 0.01 : 0.0, nesterov};
             Array p(n), p_before = Array::random(n), grad = Array::random(n), v(n), v_before = Array::random(n);
             check("sgd_step", {{p, 8 * kEps}, {v, 8 * kEps}}, [&](const auto& b, auto t) {
                 using T = decltype(t);
                 assign<T>(p, p_before);
                 assign<T>(v, v_before);
-                b.sgd_step(s, n, p.as<T>(), grad.as<T>(), v.as<T>());
+                T *param = p.as<T>(), *slope = grad.as<T>(), *velocity = v.as<T>();
+                const auto updates = updates_of([&](int64_t at, int64_t size) {
+                    return SgdUpdate<T>{size, param + at, slope + at, momentum != 0 ? velocity + at : nullptr};
+                });
+                b.sgd_step(s, static_cast<int64_t>(updates.size()), updates.data());
             });
         }
 }
 
 void test_adam_step() {
-    for (bool decoupled : {false, true})
-        for (int64_t n : {1, 15, 17, 400, 70000}) {
-            const AdamSettings s{0.1, 0.9, 0.999, 1e-8, 0.01, decoupled, 3};
-            Array p(n), p_before = Array::random(n), grad = Array::random(n), m(n), m_before = Array::random(n), v(n);
-            Array v_before = Array::random(n, 0.1f, 1);
-            check("adam_step", {{p, 16 * kEps}, {m, 8 * kEps}, {v, 8 * kEps}}, [&](const auto& b, auto t) {
-                using T = decltype(t);
-                assign<T>(p, p_before);
-                assign<T>(m, m_before);
-                assign<T>(v, v_before);
-                b.adam_step(s, n, p.as<T>(), grad.as<T>(), m.as<T>(), v.as<T>());
+    const std::vector<int64_t> sizes = parameter_sizes();
+    const int64_t n = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+    for (bool decoupled : {false, true}) {
+        const AdamSettings s{0.1, 0.9, 0.999, 1e-8, 0.01, decoupled, 3};
+        Array p(n), p_before = Array::random(n), grad = Array::random(n), m(n), m_before = Array::random(n), v(n);
+        Array v_before = Array::random(n, 0.1f, 1);
+        check("adam_step", {{p, 16 * kEps}, {m, 8 * kEps}, {v, 8 * kEps}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            assign<T>(p, p_before);
+            assign<T>(m, m_before);
+            assign<T>(v, v_before);
+            T *param = p.as<T>(), *slope = grad.as<T>(), *first = m.as<T>(), *second = v.as<T>();
+            const auto updates = updates_of([&](int64_t at, int64_t size) {
+                return AdamUpdate<T>{size, param + at, slope + at, first + at, second + at};
             });
-        }
+            b.adam_step(s, static_cast<int64_t>(updates.size()), updates.data());
+        });
+    }
 }
 
 }  // namespace ck::selftest

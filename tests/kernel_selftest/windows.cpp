@@ -1,4 +1,5 @@
 // Pooling and resizing.
+#include "cpu/backend.h"
 #include "selftest.h"
 
 namespace ck::selftest {
@@ -54,8 +55,8 @@ Array pooled_input(const Pool2dShape& s) {
 }
 
 // The plain loops' choice, which the ops that take it are given.
-std::vector<uint8_t> argmax_of(const Pool2dShape& s, Array& x) {
-    std::vector<uint8_t> argmax(y_size(s) * argmax_itemsize(s));
+Buffer<uint8_t> argmax_of(const Pool2dShape& s, Array& x) {
+    Buffer<uint8_t> argmax(y_size(s) * argmax_itemsize(s));
     std::vector<double> y(y_size(s));
     cpu::backend_float64().max_pool2d(s, x.doubles(), y.data(), argmax.data());
     return argmax;
@@ -87,12 +88,11 @@ void test_max_pool2d() {
         Array x = pooled_input(s), y(y_size(s)), offsets(y_size(s));
         check("max_pool2d", {{y, 0, 0}, {offsets, 0, 0}}, [&](const auto& b, auto t) {
             using T = decltype(t);
-            std::vector<uint8_t> argmax(y_size(s) * argmax_itemsize(s));
+            Buffer<uint8_t> argmax(y_size(s) * argmax_itemsize(s));
             b.max_pool2d(s, x.as<T>(), y.as<T>(), argmax.data());
-            std::vector<int64_t> offset(y_size(s));
+            const uint8_t* bytes = argmax.values();
             for (int64_t i = 0; i < y_size(s); ++i)
-                offset[i] = argmax_itemsize(s) == 1 ? argmax[i] : argmax[2 * i] + 256 * argmax[2 * i + 1];
-            assign<T>(offsets, offset);
+                offsets.put<T>(i, argmax_itemsize(s) == 1 ? bytes[i] : bytes[2 * i] + 256 * bytes[2 * i + 1]);
         });
         check("max_pool2d without argmax", {{y, 0, 0}}, [&](const auto& b, auto t) {
             using T = decltype(t);
@@ -104,7 +104,7 @@ void test_max_pool2d() {
 void test_max_pool2d_gradient() {
     for (const Pool2dShape& s : pool_shapes(true)) {
         Array x = pooled_input(s), dy = Array::random(y_size(s)), dx(x_size(s));
-        const std::vector<uint8_t> argmax = argmax_of(s, x);
+        Buffer<uint8_t> argmax = argmax_of(s, x);
         check("max_pool2d_gradient", {{dx, 32 * kEps}}, [&](const auto& b, auto t) {
             using T = decltype(t);
             b.max_pool2d_gradient(s, dy.as<T>(), argmax.data(), dx.as<T>());
@@ -115,9 +115,9 @@ void test_max_pool2d_gradient() {
 void test_max_pool2d_indices() {
     for (const Pool2dShape& s : pool_shapes(true)) {
         Array x = pooled_input(s), indices(y_size(s));
-        const std::vector<uint8_t> argmax = argmax_of(s, x);
+        Buffer<uint8_t> argmax = argmax_of(s, x);
         check("max_pool2d_indices", {{indices, 0, 0}}, [&](const auto& b, auto t) {
-            std::vector<int64_t> index(y_size(s));
+            Buffer<int64_t> index(y_size(s));
             b.max_pool2d_indices(s, argmax.data(), index.data());
             assign<decltype(t)>(indices, index);
         });
@@ -125,15 +125,15 @@ void test_max_pool2d_indices() {
 }
 
 // x[N,H,W,C] goes to places of a plane of twice the size; some are named twice.
-static std::vector<int64_t> unpool_indices(const Resize2dShape& s) {
-    std::vector<int64_t> indices(x_size(s));
-    for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(i) * 7 % (s.p * s.q);
+static Buffer<int64_t> unpool_indices(const Resize2dShape& s) {
+    Buffer<int64_t> indices(x_size(s));
+    for (int64_t i = 0; i < indices.size(); ++i) indices[i] = i * 7 % (s.p * s.q);
     return indices;
 }
 
 void test_max_unpool2d() {
     for (const Resize2dShape& s : resize_shapes(2, 2)) {
-        const std::vector<int64_t> indices = unpool_indices(s);
+        Buffer<int64_t> indices = unpool_indices(s);
         Array x = Array::random(x_size(s)), y(y_size(s));
         check("max_unpool2d", {{y, 0, 0}}, [&](const auto& b, auto t) {
             using T = decltype(t);
@@ -144,7 +144,7 @@ void test_max_unpool2d() {
 
 void test_max_unpool2d_gradient() {
     for (const Resize2dShape& s : resize_shapes(2, 2)) {
-        const std::vector<int64_t> indices = unpool_indices(s);
+        Buffer<int64_t> indices = unpool_indices(s);
         Array dy = Array::random(y_size(s)), dx(x_size(s));
         check("max_unpool2d_gradient", {{dx, 0, 0}}, [&](const auto& b, auto t) {
             using T = decltype(t);
