@@ -33,6 +33,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(absent)
 
 
+def pytest_runtest_setup():
+    ck.set_precision(device.PRECISION)
+
+
 @pytest.fixture
 def threads():
     """set_num_threads, undone after the test."""

@@ -43,7 +43,6 @@ def place_new_tensors():
             return made
         return module.Tensor(made.to(device)._data, requires_grad)
 
-    ck.set_precision(PRECISION)
     module.tensor = ck.tensor = tensor
     module.Tensor.numpy = lambda self: numpy(self.detach().to("cpu"))
     for maker in (ck.full, ck.zeros, ck.ones, ck.arange, ck.rand, ck.randn):

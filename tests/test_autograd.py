@@ -178,6 +178,7 @@ def test_slice_gradient_lands_where_the_slice_was():
     assert np.array_equal(x.grad.numpy(), expected)
 
 
+@pytest.mark.cpu_only
 def test_astype_gradient_returns_to_the_dtype_of_the_leaf():
     x = leaf(1.0, 2.0)
     (x.astype(ck.float64) * 3.0).sum().backward()
