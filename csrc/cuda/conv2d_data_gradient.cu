@@ -19,7 +19,7 @@ void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, Derived
                                      {across.size, across.taps, 1, across.dilation, across.pad});
             const PhaseFilters<T> filters(w, s, down, across);
             const PhaseRows rows(s, i, j, down, across);
-            multiply<T>({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s}}, size, Broadcast{},
+            multiply<T>({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s}}, size,
                         Operand<Along::k, Windows<T>>{windows}, Operand<Along::mn, PhaseFilters<T>>{filters}, rows,
                         {bias, act, dx});
         }

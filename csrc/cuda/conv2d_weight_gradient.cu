@@ -10,7 +10,7 @@ template <class T>
 void conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T* dy, T* dw) {
     if (s.groups > 1) return grouped_conv2d_weight_gradient<T>(s, x, dy, dw);
     const ProductSize size{s.o, s.r * s.s * s.c, s.n * s.p * s.q};
-    multiply<T>({"conv2d_weight_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s}}, size, Broadcast{},
+    multiply<T>({"conv2d_weight_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s}}, size,
                 Operand<Along::mn, Matrix<T>>{{dy, size.k, size.m}},
                 Operand<Along::mn, Windows<T>>{convolution_windows(s, x)}, DenseRows(size),
                 {nullptr, Activation{}, dw});

@@ -6,15 +6,15 @@ namespace {
 
 // op(a) is [m,k]: stored like that, k runs along its lines; transposed, m does.
 template <class T>
-void stacked_gemm(const Op& op, const GemmShape& s, const Broadcast& stack, const T* a, const T* b,
-                  const ProductResult<T>& result) {
+void multiply_stack(const Op& op, const GemmShape& s, const Broadcast& stack, const T* a, const T* b,
+                    const ProductResult<T>& result) {
     const ProductSize size{s.m, s.n, s.k};
-    const DenseRows rows(size);
+    const StackRows rows(size, stack);
     const auto with_b = [&](const auto& left) {
         if (s.trans_b) {
-            multiply<T>(op, size, stack, left, Operand<Along::k, Matrix<T>>{{b, s.n, s.k}}, rows, result);
+            multiply<T>(op, size, left, Operand<Along::k, Matrix<T>>{{b, s.n, s.k}}, rows, result);
         } else {
-            multiply<T>(op, size, stack, left, Operand<Along::mn, Matrix<T>>{{b, s.k, s.n}}, rows, result);
+            multiply<T>(op, size, left, Operand<Along::mn, Matrix<T>>{{b, s.k, s.n}}, rows, result);
         }
     };
     if (s.trans_a) {
@@ -28,12 +28,12 @@ void stacked_gemm(const Op& op, const GemmShape& s, const Broadcast& stack, cons
 
 template <class T>
 void gemm(const GemmShape& s, const T* a, const T* b, DerivedCache*, const T* bias, Activation act, T* c) {
-    stacked_gemm<T>({"matmul", {s.m, s.n, s.k}}, s, Broadcast{}, a, b, {bias, act, c});
+    multiply_stack<T>({"matmul", {s.m, s.n, s.k}}, s, Broadcast{}, a, b, {bias, act, c});
 }
 
 template <class T>
 void gemm_stack(const GemmShape& s, const Broadcast& stack, const T* a, const T* b, T* c) {
-    stacked_gemm<T>({"matmul", {stack.numel(), s.m, s.n, s.k}}, s, stack, a, b, {nullptr, Activation{}, c});
+    multiply_stack<T>({"matmul", {stack.numel(), s.m, s.n, s.k}}, s, stack, a, b, {nullptr, Activation{}, c});
 }
 
 }  // namespace ck::cuda

@@ -13,17 +13,28 @@
 
 namespace ck::cuda {
 
-// Where row m of c starts: dense matrices, one per slice ...
+// Where row m of c starts: a dense matrix, or one per slice of k ...
 struct DenseRows {
-    static constexpr bool kDense = true;
+    static constexpr bool kStacked = false;
     int m, n;
 
     explicit DenseRows(const ProductSize& size) : m(static_cast<int>(size.m)), n(static_cast<int>(size.n)) {}
-    __device__ int64_t offset(int64_t slice, int row) const { return (slice * m + row) * n; }
+    int64_t products() const { return 1; }
+    bool splittable() const { return true; }  // into slices of k
+    __device__ int64_t offset(int slice, int row) const { return (int64_t{slice} * m + row) * n; }
+};
+// ... or one per product of a stack (of no axes: one product) ...
+struct StackRows : DenseRows {
+    static constexpr bool kStacked = true;
+    Broadcast stack;
+
+    StackRows(const ProductSize& size, const Broadcast& stack) : DenseRows(size), stack(stack) {}
+    int64_t products() const { return stack.numel(); }
+    bool splittable() const { return stack.ndim == 0; }
 };
 // ... or every stride-th pixel of dx[N,H,W,C].
 struct PhaseRows {
-    static constexpr bool kDense = false;
+    static constexpr bool kStacked = false;
     int h, w, c, first_h, first_w, stride_h, stride_w;
     Divisor phase_h, phase_w;  // pixels of the phase
 
@@ -37,7 +48,9 @@ struct PhaseRows {
           stride_w(static_cast<int>(s.stride_w)),
           phase_h(down.size),
           phase_w(across.size) {}
-    __device__ int64_t offset(int64_t, int row) const {
+    int64_t products() const { return 1; }
+    bool splittable() const { return false; }
+    __device__ int64_t offset(int, int row) const {
         int j = row, i = phase_w.split(j);
         const int image = phase_h.split(i);
         return ((int64_t{image} * h + first_h + i * stride_h) * w + first_w + j * stride_w) * c;
@@ -50,7 +63,6 @@ struct Product {
     A a;
     B b;
     Rows rows;
-    Broadcast stack;      // ndim 0: one product
     int k_step, k_slice;  // slice z sums the k's from z*k_step on, k_slice of them
     T* c;
     float* partials;  // not null: [slices,m,n] instead of c, without bias and activation
@@ -61,8 +73,7 @@ struct Product {
 
 // Bands of kBandTiles rows of tiles, a band column by column: blocks that run together share a's and b's tiles in L2.
 struct TilePlace {
-    int64_t slice;
-    int row, column;
+    int slice, row, column;
 };
 template <int bm, int bn>
 __device__ TilePlace tile_place(int m, int n) {
@@ -70,7 +81,7 @@ __device__ TilePlace tile_place(int m, int n) {
     const unsigned index = blockIdx.x - slice * rows * columns, band = index / (kBandTiles * columns);
     const unsigned height = min(rows - band * kBandTiles, static_cast<unsigned>(kBandTiles));
     const unsigned inside = index - band * kBandTiles * columns;
-    return {slice, static_cast<int>((band * kBandTiles + inside % height) * bm),
+    return {static_cast<int>(slice), static_cast<int>((band * kBandTiles + inside % height) * bm),
             static_cast<int>(inside / height * bn)};
 }
 
@@ -108,44 +119,57 @@ __device__ void write_rows(const P& p, const TilePlace& place, const float* tile
     }
 }
 
+template <class Tile, class T, class A, class B>
+struct ProductStages {
+    static constexpr int kBytesA = TileLayout<T, A::kAlong, Tile::kRows>::kBytes;
+    static constexpr int kBytes = kBytesA + TileLayout<T, B::kAlong, Tile::kColumns>::kBytes;
+    static constexpr int kResultBytes = static_cast<int>(sizeof(float)) * Tile::kRows * Tile::kColumns;
+    static constexpr size_t kShared = std::max(kTileStages * kBytes, kResultBytes);
+};
+
+// The smallest tiles are for any operand, the others for those in vectors.
+template <class Tile>
+constexpr bool kSingles = Tile::kRows == 64;
+
 // The copies of kTileStages - 1 tiles are on their way while one is multiplied. One barrier a tile: behind it the tile
 // is here for all threads, and all have read the one before, whose memory the next copies take.
 template <class Tile, class T, class A, class B, class Rows>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     product_kernel(const __grid_constant__ Product<T, A, B, Rows> p) {
     constexpr int kDepth = kTileBytes / static_cast<int>(sizeof(T));
-    constexpr int kBytesA = Tile::kRows * kTileBytes, kStageBytes = kBytesA + Tile::kColumns * kTileBytes;
+    using Stages = ProductStages<Tile, T, A, B>;
     CK_DYNAMIC_SHARED(unsigned char, shared);
     const int thread = static_cast<int>(threadIdx.x);
     const TilePlace place = tile_place<Tile::kRows, Tile::kColumns>(p.m, p.n);
     auto a = p.a.source;
     auto b = p.b.source;
-    if (p.stack.ndim > 0) {
-        const Broadcast::Offsets at = p.stack.offsets(place.slice);
+    if constexpr (Rows::kStacked) {
+        const Broadcast::Offsets at = p.rows.stack.offsets(place.slice);
         a.data += at.a;
         b.data += at.b;
     }
-    TileLoader<A, Tile::kRows, Tile::kThreads> loader_a(a, place.row, thread);
-    TileLoader<B, Tile::kColumns, Tile::kThreads> loader_b(b, place.column, thread);
-    const int k_first = static_cast<int>(place.slice) * p.k_step;
-    const int tiles = (min(p.k - k_first, p.k_slice) + kDepth - 1) / kDepth;
-    const auto load = [&](int index) {
-        if (index < tiles) {
-            unsigned char* stage = shared + index % kTileStages * kStageBytes;
-            loader_a.load(stage, k_first + index * kDepth);
-            loader_b.load(stage + kBytesA, k_first + index * kDepth);
+    TileLoader<A, Tile::kRows, Tile::kThreads, kSingles<Tile>> loader_a(a, place.row, thread);
+    TileLoader<B, Tile::kColumns, Tile::kThreads, kSingles<Tile>> loader_b(b, place.column, thread);
+    unsigned k = static_cast<unsigned>(place.slice * p.k_step);  // a multiple of kDepth
+    const unsigned end = k + static_cast<unsigned>(min(p.k - place.slice * p.k_step, p.k_slice));
+    const auto stage = [&](unsigned k) { return shared + k / kDepth % kTileStages * Stages::kBytes; };
+    const auto load = [&](unsigned k) {
+        if (k < end) {
+            loader_a.load(stage(k), static_cast<int>(k));
+            loader_b.load(stage(k) + Stages::kBytesA, static_cast<int>(k));
         }
         cp_async_commit();  // also an empty group: waits count groups
     };
 
     Tile tile(thread);
-    for (int index = 0; index < kTileStages - 1; ++index) load(index);
-    for (int index = 0; index < tiles; ++index) {
+#pragma unroll 1
+    for (unsigned ahead = 0; ahead < kTileStages - 1; ++ahead) load(k + ahead * kDepth);
+#pragma unroll 1
+    for (; k < end; k += kDepth) {
         cp_async_wait<kTileStages - 2>();
         __syncthreads();
-        load(index + kTileStages - 1);
-        const unsigned char* stage = shared + index % kTileStages * kStageBytes;
-        tile.template multiply<A::kAlong, B::kAlong>(stage, stage + kBytesA);
+        load(k + (kTileStages - 1) * kDepth);
+        tile.template multiply<A::kAlong, B::kAlong>(stage(k), stage(k) + Stages::kBytesA);
     }
 
     cp_async_wait<0>();
@@ -174,12 +198,10 @@ __global__ void sum_slices(int slices, unsigned size, unsigned n, const float* p
 
 template <class Tile, class T, class A, class B, class Rows>
 void launch_product(const Op& op, const ProductPlan& plan, const Product<T, A, B, Rows>& p) {
-    constexpr size_t kStages = static_cast<size_t>(kTileStages) * (Tile::kRows + Tile::kColumns) * kTileBytes;
-    constexpr size_t kResult = sizeof(float) * Tile::kRows * Tile::kColumns;
     const int64_t blocks = ceil_div(p.m, Tile::kRows) * ceil_div(p.n, Tile::kColumns) * plan.slices;
     CK_CHECK(blocks <= kMaxBlocks, op.name, "the result is too large for one launch. Received: ", blocks, " tiles.");
     launch(op, product_kernel<Tile, T, A, B, Rows>, dim3(static_cast<unsigned>(blocks)), dim3(Tile::kThreads),
-           kStages > kResult ? kStages : kResult, p);
+           ProductStages<Tile, T, A, B>::kShared, p);
 }
 
 struct SimtTiles {
@@ -211,16 +233,16 @@ struct ProductResult {
     T* c;
 };
 
-// a.source is [m,k] (Along::k) or [k,m] (Along::mn), b.source [n,k] or [k,n]. A stack is a product for every index.
+// a.source is [m,k] (Along::k) or [k,m] (Along::mn), b.source [n,k] or [k,n].
 template <class T, class A, class B, class Rows>
-void multiply(const Op& op, const ProductSize& size, const Broadcast& stack, const A& a, const B& b, const Rows& rows,
+void multiply(const Op& op, const ProductSize& size, const A& a, const B& b, const Rows& rows,
               const ProductResult<T>& result) {
     const int64_t largest = std::max({size.m, size.n, size.k});
     CK_CHECK(largest <= INT32_MAX, op.name, "every size of the matrix product must be below 2^31. Received: m=", size.m,
              ", n=", size.n, ", k=", size.k, ".");
-    const int64_t products = stack.numel();
-    if (size.m * size.n * products == 0) return;
-    const ProductPlan plan = plan_product(size, kTileBytes / sizeof(T), products, Rows::kDense && stack.ndim == 0);
+    if (size.m * size.n * rows.products() == 0) return;
+    const ProductPlan plan = plan_product(size, kTileBytes / sizeof(T), rows.products(), rows.splittable(),
+                                          a.source.vectors && b.source.vectors);
     const bool split = plan.k_slice < size.k;
     std::optional<Scratch<float>> partials;
     if (split) partials.emplace(op, plan.slices * size.m * size.n);
@@ -231,7 +253,6 @@ void multiply(const Op& op, const ProductSize& size, const Broadcast& stack, con
         a,
         b,
         rows,
-        stack,
         split ? static_cast<int>(plan.k_slice) : 0,
         static_cast<int>(plan.k_slice),
         result.c,

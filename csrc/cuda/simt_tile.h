@@ -14,7 +14,7 @@ class SimtTile {
     static constexpr int kRows = bm, kColumns = bn;
     static constexpr int kThreads = bm / 32 * (bn / 64) * 32;
     // 64 accumulators, 32 of a, some of b and addresses: 128 registers, so 512 threads on a multiprocessor.
-    static constexpr int kBlocks = 512 / kThreads;
+    static constexpr int kBlocks = 384 / kThreads;
 
     __device__ explicit SimtTile(int thread)
         : row_(thread / 32 % (bm / 32) * 32),

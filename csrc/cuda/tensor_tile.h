@@ -17,7 +17,7 @@ class TensorTile {
     static constexpr int kThreads = bm / kWarpRows * (bn / kWarpColumns) * 32;
     // 64 accumulators, 24 operands and addresses: 128 registers, so 512 threads on a multiprocessor; also what shared
     // memory has room for (H200).
-    static constexpr int kBlocks = 512 / kThreads;
+    static constexpr int kBlocks = kThreads == 256 ? 2 : 384 / kThreads;
 
     __device__ explicit TensorTile(int thread)
         : lane_(thread % 32),
@@ -28,16 +28,19 @@ class TensorTile {
     __device__ void multiply(const unsigned char* a, const unsigned char* b) {
 #pragma unroll
         for (int step = 0; step < kTileBytes / 32; ++step) {
-            uint32_t x[kBlocksM][4], y[kBlocksN][2];
-#pragma unroll
-            for (int i = 0; i < kBlocksM; ++i) read<a_along, bm, false>(a, row_ + i * 16, step, x[i]);
+            uint32_t y[kBlocksN][2];
 #pragma unroll
             for (int j = 0; j < kBlocksN; j += 2) {
                 uint32_t pair[4];
                 read<b_along, bn, true>(b, column_ + j * 8, step, pair);
                 y[j][0] = pair[0], y[j][1] = pair[1], y[j + 1][0] = pair[2], y[j + 1][1] = pair[3];
             }
-            mma_tile<kBf16>(c_, x, y);
+#pragma unroll
+            for (int i = 0; i < kBlocksM; ++i) {
+                uint32_t x[1][4];
+                read<a_along, bm, false>(a, row_ + i * 16, step, x[0]);
+                mma_tile<kBf16>(c_[i], x, y);
+            }
         }
     }
 
@@ -50,7 +53,7 @@ class TensorTile {
 #pragma unroll
             for (int j = 0; j < kBlocksN; ++j)
 #pragma unroll
-                for (int e = 0; e < 4; ++e) put(row + i * 16 + e / 2 * 8, column + j * 8 + e % 2, c_[i][j][e]);
+                for (int e = 0; e < 4; ++e) put(row + i * 16 + e / 2 * 8, column + j * 8 + e % 2, c_[i][0][j][e]);
     }
 
   private:
@@ -70,7 +73,8 @@ class TensorTile {
             for (int q = 0; q < 4; ++q) {
                 const int line = step * 8 + half(q, true) * 4 + lane_ % 4,
                           place = first + half(q, false) * 8 + lane_ / 4;
-                v[q] = *reinterpret_cast<const uint32_t*>(tile + Layout::offset(line, place / 4) + place % 4 * 4);
+                v[q] =
+                    *reinterpret_cast<const volatile uint32_t*>(tile + Layout::offset(line, place / 4) + place % 4 * 4);
             }
         }
         if constexpr (!kBf16) {
@@ -80,7 +84,7 @@ class TensorTile {
     }
 
     const int lane_, row_, column_;
-    float c_[kBlocksM][kBlocksN][4] = {};
+    float c_[kBlocksM][1][kBlocksN][4] = {};
 };
 
 }  // namespace ck::cuda

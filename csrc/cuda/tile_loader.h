@@ -16,24 +16,27 @@ struct Operand {
     Source source;
 };
 
-// A tile is `extent` m's or n's by kTileBytes of k's, in lines as in memory, each cut into chunks of 16 bytes. Chunks
-// are permuted within groups of 4 or 8 so that these meet every bank once: 8 lines' chunks of one column (ldmatrix); 8
-// neighbouring chunks of a line; and 4 lines' words of two neighbouring chunks (TF32 fragments along m or n).
+// A tile is `extent` m's or n's by kTileBytes of k's, in lines as in memory, each of chunks of 16 bytes. What is read
+// at once meets every bank once. Along k, lines are 4 chunks, permuted so that 8 lines' chunks of one column differ
+// (ldmatrix). Along m or n a line ends in a gap: 8 lines' chunks differ by one each (ldmatrix of bfloat16), 4 lines'
+// by two (words of TF32, whose fragments are two chunks wide); neighbours in a line differ anyway.
 template <class T, Along along, int extent>
 struct TileLayout {
     static constexpr int kDepth = kTileBytes / static_cast<int>(sizeof(T));
     static constexpr int kLines = along == Along::k ? extent : kDepth;
     static constexpr int kChunks = extent * kTileBytes / 16 / kLines;
-    static_assert(kChunks == 4 || kChunks % 8 == 0, "the two permutations below");
+    static constexpr int kGap = along == Along::k ? 0 : static_cast<int>(sizeof(T)) / 2;  // chunks
+    static constexpr int kBytes = kLines * (kChunks + kGap) * 16;
+    static_assert(along == Along::k ? kChunks == 4 : kChunks % 8 == 0, "what the above takes for granted");
 
     __device__ static int offset(int line, int chunk) {  // bytes
-        const int swizzled = kChunks == 4 ? chunk ^ (line >> 1 & 3) : chunk ^ ((line & 3) << 1 | (line >> 2 & 1));
-        return (line * kChunks + swizzled) * 16;
+        return (line * (kChunks + kGap) + (along == Along::k ? chunk ^ (line >> 1 & 3) : chunk)) * 16;
     }
 };
 
-// The copies of one thread of `threads`: the same chunk of every (threads / kChunks)-th line.
-template <class Operand, int extent, int threads>
+// The copies of one thread of `threads`: the same chunk of every (threads / kChunks)-th line. Operands that cannot be
+// read by 16 bytes are served with `singles` alone: they cost the registers that large tiles lack.
+template <class Operand, int extent, int threads, bool singles>
 class TileLoader {
     using Source = decltype(Operand::source);
     using T = typename Source::Element;
@@ -57,7 +60,7 @@ class TileLoader {
 
     // Starts (cp.async) the copies of the tile whose first k is `k`.
     __device__ void load(unsigned char* tile, int k) {
-        if (source_.vectors) {
+        if (!singles || source_.vectors) {
             if constexpr (kAlongK) column_ = source_.column(k + chunk_ * kVector<T>);
             copy<kVectorBytes>(tile, k, column_);
         } else {

@@ -38,8 +38,10 @@ struct ProductPlan {
 };
 
 // Which tile and how many slices, by the shape alone: the order of sums must not depend on the GPU. `depth` is the k's
-// of a tile; `splittable`: whether k may be cut.
-inline ProductPlan plan_product(const ProductSize& size, int64_t depth, int64_t products, bool splittable) {
+// of a tile; `splittable`: whether k may be cut; `vectors`: whether the operands can be read by 16 bytes, as the larger
+// tiles demand.
+inline ProductPlan plan_product(const ProductSize& size, int64_t depth, int64_t products, bool splittable,
+                                bool vectors) {
     // A slice has 8 tiles of k's or more: 3 fill the pipeline, and its partial result costs as much as some.
     constexpr int64_t kMinTilesOfSlice = 8, kMultiprocessors = 132, kBlocksAtOnce = 2 * kMultiprocessors;
     // By the bytes that a tile reads for each multiplication, 1/rows + 1/columns: what a wasted row or column of a
@@ -54,6 +56,7 @@ inline ProductPlan plan_product(const ProductSize& size, int64_t depth, int64_t 
     ProductPlan best{64, 64, products, size.k};
     double best_cost = 0;
     for (const Candidate& tile : candidates) {
+        if (!vectors && tile.rows > 64) continue;
         const int64_t tiles = ceil_div(size.m, tile.rows) * ceil_div(size.n, tile.columns) * products;
         const int64_t slices = std::clamp<int64_t>(kBlocksAtOnce / tiles, 1, most_slices);
         // Fewer blocks than multiprocessors leave some idle.
