@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 # The objects that stand in for the CUDA runtime. Targets that link them find cuda_runtime.h here.
 set(emulation_sources
     ${CMAKE_CURRENT_LIST_DIR}/async_copies.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/async_units.cpp
     ${CMAKE_CURRENT_LIST_DIR}/config.cpp
     ${CMAKE_CURRENT_LIST_DIR}/device_memory.cpp
     ${CMAKE_CURRENT_LIST_DIR}/faults.cpp

@@ -31,17 +31,4 @@ int failures() {
     return failed;
 }
 
-void in_all_modes(void (*body)()) {
-    const emulation::Config before = emulation::config();
-    for (const char* order : kOrders)
-        for (const char* copies : kTimings)
-            for (const char* streams : kTimings) {
-                emulation::set("order", order);
-                emulation::set("copies", copies);
-                emulation::set("streams", streams);
-                body();
-            }
-    emulation::config() = before;
-}
-
 }  // namespace emulation_test

@@ -27,6 +27,7 @@ Multiprocessor::Multiprocessor() : threads(kMaxThreads) {
     warpgroup_meetings.resize(kMaxThreads / kWarpgroup);
     for (Meeting& meeting : warpgroup_meetings) meeting.resize(kWarpgroup);
     block_meeting.resize(kMaxThreads);
+    products.resize(kMaxThreads / kWarpgroup);
 }
 
 uint64_t Multiprocessor::random() {  // xorshift
@@ -177,6 +178,18 @@ void Multiprocessor::finish_thread(Thread& thread) {
     ++ended;
 }
 
+// What the block has left undone, or "".
+std::string Multiprocessor::finish_block() {
+    bool waiting = !loads.empty();
+    loads.clear();
+    for (Products& own : products) {
+        waiting |= !own.queue.empty();
+        own.queue.clear();
+        own.group = 0;
+    }
+    return waiting ? "the block ended with TMA loads or wgmma never waited for" : shared.end_block();
+}
+
 bool Multiprocessor::run_block(const Grid& grid_to_run, unsigned number) {
     const dim3 size = grid_to_run.size;
     adopt_os_thread(host_);
@@ -212,7 +225,8 @@ bool Multiprocessor::run_block(const Grid& grid_to_run, unsigned number) {
     ++blocks_run_;
     ++stats.blocks;
     stats.threads += count;
-    if (failure.empty()) failure = shared.end_block();
+    const std::string left = finish_block();
+    if (failure.empty()) failure = left;
     if (failure.empty()) return true;
     abandon_fibers();
     return false;

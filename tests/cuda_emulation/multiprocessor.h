@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "async_units.h"
 #include "emulation.h"
 #include "fiber.h"
 #include "language.h"
@@ -105,6 +106,22 @@ class SharedMemory {
     std::vector<std::pair<size_t, size_t>> zones_;
 };
 
+struct Load {
+    std::unique_ptr<AsyncWork> work;
+    char* shared;
+    size_t bytes;
+    uint64_t* barrier;
+};
+// wgmma of one warpgroup.
+struct Products {
+    struct Product {
+        std::unique_ptr<AsyncWork> work;
+        int group;
+    };
+    std::vector<Product> queue;
+    int group = 0;
+};
+
 struct Grid {
     dim3 size, block;
     size_t dynamic_shared;
@@ -136,6 +153,8 @@ struct Multiprocessor {
     Barrier barrier;
     unsigned warp_barriers[kMaxThreads / kWarp];
     SharedMemory shared;
+    std::vector<Load> loads;         // TMA, in the order of issue
+    std::vector<Products> products;  // by warpgroup
     const Grid* grid = nullptr;
     uint64_t random_state = 1;
     uint64_t turns = 0;  // of threads that poll
@@ -155,6 +174,7 @@ struct Multiprocessor {
     Fiber* fiber_for(const Thread& thread);
     Fiber* another_fiber();
     void finish_thread(Thread& thread);
+    std::string finish_block();
     void abandon_fibers();
     int fiber_sets() const;
 

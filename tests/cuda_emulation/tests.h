@@ -5,6 +5,7 @@ namespace emulation_test {
 // In all modes
 void language();      // test_language.cu
 void instructions();  // test_instructions.cu
+void hopper();        // test_hopper.cu
 void runtime();       // test_runtime.cu
 
 // What must end with a message

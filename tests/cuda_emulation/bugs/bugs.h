@@ -17,5 +17,8 @@ bool sum_across_blocks(bool planted);
 bool misaligned_vector(bool planted);
 bool barrier_of_half_a_block(bool planted);  // divergence.cu
 bool shuffle_of_half_a_warp(bool planted);
+bool producer_waits_for_stage(bool planted);  // hopper.cu
+bool consumer_waits_for_data(bool planted);
+bool stage_freed_after_use(bool planted);
 
 }  // namespace bugs

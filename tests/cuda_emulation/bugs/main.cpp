@@ -26,12 +26,17 @@ constexpr Bug kBugs[] = {
     {"misaligned_vector", bugs::misaligned_vector},
     {"barrier_of_half_a_block", bugs::barrier_of_half_a_block},
     {"shuffle_of_half_a_warp", bugs::shuffle_of_half_a_warp},
+    {"producer_waits_for_stage", bugs::producer_waits_for_stage},
+    {"consumer_waits_for_data", bugs::consumer_waits_for_data},
+    {"stage_freed_after_use", bugs::stage_freed_after_use},
 };
 
-int run_planted(const Bug& bug) {
+int run_planted(const Bug& bug, emulation::Timing copies) {
     int caught = 0;
+    emulation::config().copies = copies;
     for (const char* order : {"forward", "reverse", "random"}) {
         emulation::set("order", order);
+        ++emulation::config().seed;
         const bool right = bug.run(true);
         const cudaError_t error = cudaDeviceSynchronize();
         if (right && error == cudaSuccess) continue;
@@ -49,10 +54,9 @@ int main(int argc, char** argv) {
     if (argc != 3) return 2;
     for (const Bug& bug : kBugs) {
         if (std::strcmp(bug.name, argv[2]) != 0) continue;
-        if (std::strcmp(argv[1], "planted") == 0) return run_planted(bug);
-        static bool (*run)(bool);
-        run = bug.run;
-        emulation_test::in_all_modes([] { CHECK(run(false) && cudaDeviceSynchronize() == cudaSuccess); });
+        if (std::strcmp(argv[1], "planted") == 0) return run_planted(bug, emulation::Timing::late);
+        if (std::strcmp(argv[1], "random") == 0) return run_planted(bug, emulation::Timing::random);
+        emulation_test::in_all_modes([&] { CHECK(bug.run(false) && cudaDeviceSynchronize() == cudaSuccess); });
         return emulation_test::failures() != 0;
     }
     std::printf("no bug is called %s\n", argv[2]);

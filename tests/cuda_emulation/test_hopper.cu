@@ -1,0 +1,170 @@
+// The models of TMA and wgmma, against the same things said in other words: an operand in shared memory has its 16-byte
+// chunk c of row r at r * 128 + (c ^ r % 8) * 16; accumulators lie as CuTe's CLayout_64xN says (cutlass,
+// include/cute/atom/mma_traits_sm90_gmma.hpp); im2col is a loop over output pixels.
+#include <random>
+
+#include "check.h"
+#include "cuda/cuda.h"
+#include "hopper_models.h"
+#include "tests.h"
+
+namespace emulation_test {
+namespace {
+
+constexpr int kColumns = 24;
+
+__device__ int chunk_byte(int row, int byte) {
+    return row * 128 + ((byte / 16) ^ (row % 8)) * 16 + byte % 16;
+}
+
+template <class T>
+T as(float value) {
+    if constexpr (sizeof(T) == 4)
+        return value;
+    else
+        return ck::cuda::to_bf16(value);
+}
+
+// D[64, 24] = A[64, 128 bytes] B[24, 128 bytes]^T; element i of thread t to out[t * 12 + i].
+template <class T>
+__global__ void multiply(const T* a, const T* b, float* out) {
+    constexpr int depth = 128 / sizeof(T);
+    CK_DYNAMIC_SHARED(char, shared);
+    char* own_b = shared + 64 * 128;
+    for (int i = threadIdx.x; i < 64 * depth; i += 128)
+        *reinterpret_cast<T*>(shared + chunk_byte(i / depth, i % depth * sizeof(T))) = a[i];
+    for (int i = threadIdx.x; i < kColumns * depth; i += 128)
+        *reinterpret_cast<T*>(own_b + chunk_byte(i / depth, i % depth * sizeof(T))) = b[i];
+    __syncthreads();
+    float d[kColumns / 2] = {};
+    ck::cuda::wgmma_fence();
+    for (int k = 0; k < 4; ++k)
+        ck::cuda::wgmma<sizeof(T) == 2, kColumns>(d, ck::cuda::matrix_descriptor(shared + 32 * k),
+                                                  ck::cuda::matrix_descriptor(own_b + 32 * k));
+    ck::cuda::wgmma_commit();
+    ck::cuda::wgmma_wait<0>();
+    for (int i = 0; i < kColumns / 2; ++i) out[threadIdx.x * (kColumns / 2) + i] = d[i];
+}
+
+template <class T>
+void product() {
+    constexpr int depth = 128 / sizeof(T);
+    std::mt19937 generator(3);
+    std::vector<float> a(64 * depth), b(kColumns * depth);
+    std::vector<T> stored_a, stored_b;
+    for (float& value : a) stored_a.push_back(as<T>(value = static_cast<float>(static_cast<int>(generator() % 9) - 4)));
+    for (float& value : b) stored_b.push_back(as<T>(value = static_cast<float>(static_cast<int>(generator() % 9) - 4)));
+    Buffer<T> device_a(stored_a), device_b(stored_b);
+    Buffer<float> out(128 * kColumns / 2);
+    const int bytes = (64 + kColumns) * 128;
+    emulation::launch(nullptr, multiply<T>, dim3(1), dim3(128), bytes, device_a, device_b, out);
+    const std::vector<float> got = out.get();
+    for (int t = 0; t < 128; ++t)
+        for (int i = 0; i < kColumns / 2; ++i) {
+            // ((4, 8, 4), (2, 2, N / 8)) : ((128, 1, 16), (64, 8, 512)), to row + 64 column
+            const int place = t % 4 * 128 + t / 4 % 8 + t / 32 * 16 + i % 2 * 64 + i / 2 % 2 * 8 + i / 4 * 512;
+            float sum = 0;
+            for (int k = 0; k < depth; ++k) sum += a[place % 64 * depth + k] * b[place / 64 * depth + k];
+            CHECK(got[t * kColumns / 2 + i] == sum);
+        }
+}
+
+struct Box {
+    int rows, c, w, h, n, offset_w, offset_h;
+    bool im2col;
+};
+
+// Loads one box of floats; its rows, without the swizzle, to out.
+__global__ void load_box(const ck::cuda::TensorMap map, Box box, float* out) {
+    CK_DYNAMIC_SHARED(char, shared);
+    auto* barrier = reinterpret_cast<uint64_t*>(shared + box.rows * 128);
+    if (threadIdx.x == 0) {
+        ck::cuda::mbarrier_init(barrier, 1);
+        ck::cuda::mbarrier_init_fence();
+        ck::cuda::mbarrier_arrive_expect(barrier, box.rows * 128);
+        if (box.im2col)
+            ck::cuda::tma_load_im2col(shared, &map, barrier, box.c, box.w, box.h, box.n, box.offset_w, box.offset_h);
+        else
+            ck::cuda::tma_load_2d(shared, &map, barrier, box.c, box.w);
+    }
+    __syncthreads();
+    ck::cuda::mbarrier_wait(barrier, 0);
+    for (int i = threadIdx.x; i < box.rows * 32; i += blockDim.x)
+        out[i] = *reinterpret_cast<float*>(shared + chunk_byte(i / 32, i % 32 * 4));
+}
+
+std::vector<float> loaded(const ck::cuda::TensorMap& map, const Box& box) {
+    Buffer<float> out(box.rows * 32);
+    const size_t bytes = box.rows * 128 + sizeof(uint64_t);
+    emulation::launch(nullptr, load_box, dim3(1), dim3(64), bytes, map, box, out);
+    return out.get();
+}
+
+void matrix_boxes() {
+    constexpr int rows = 20, columns = 44, box_rows = 16;
+    std::vector<float> x(rows * columns);
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i + 1);
+    Buffer<float> device(x);
+    ck::cuda::TensorMap map;
+    CHECK(ck::cuda::make_tensor_map_2d(map, device, 4, rows, columns, box_rows));
+    CHECK(!ck::cuda::make_tensor_map_2d(map, device, 4, rows, 43, box_rows));
+    for (const int row : {0, 8, -3})
+        for (const int column : {0, 32}) {
+            const std::vector<float> got = loaded(map, {box_rows, column, row, 0, 0, 0, 0, false});
+            for (int i = 0; i < box_rows * 32; ++i) {
+                const int r = row + i / 32, c = column + i % 32;
+                CHECK(got[i] == (r >= 0 && r < rows && c < columns ? x[r * columns + c] : 0));
+            }
+        }
+}
+
+struct Convolution {
+    int n, h, w, c, taps, stride, pad, dilation;
+    int out(int extent) const { return (extent + 2 * pad - dilation * (taps - 1) - 1) / stride + 1; }
+};
+
+void im2col_boxes(const Convolution& s) {
+    constexpr int pixels = 32;
+    const int p = s.out(s.h), q = s.out(s.w);
+    std::vector<float> x(s.n * s.h * s.w * s.c);
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i + 1);
+    Buffer<float> device(x);
+    ck::cuda::TensorMap map;
+    const int lower = -s.pad, upper = s.pad - (s.taps - 1) * s.dilation;
+    CHECK(ck::cuda::make_tensor_map_im2col(map, device, 4, {s.n, s.h, s.w, s.c}, {lower, lower}, {upper, upper},
+                                           {s.stride, s.stride}, pixels));
+    for (int first = 0; first < s.n * p * q; first += pixels)
+        for (int r = 0; r < s.taps; ++r) {
+            const int tap = s.taps - 1 - r, pixel = first % (p * q);
+            const Box box{pixels,
+                          0,
+                          pixel % q * s.stride - s.pad,
+                          pixel / q * s.stride - s.pad,
+                          first / (p * q),
+                          tap * s.dilation,
+                          r * s.dilation,
+                          true};
+            const std::vector<float> got = loaded(map, box);
+            for (int i = 0; i < pixels * 32; ++i) {
+                const int m = first + i / 32, c = i % 32;
+                const int h = m % (p * q) / q * s.stride - s.pad + r * s.dilation;
+                const int w = m % q * s.stride - s.pad + tap * s.dilation;
+                const bool inside = m < s.n * p * q && c < s.c && h >= 0 && h < s.h && w >= 0 && w < s.w;
+                CHECK(got[i] == (inside ? x[((m / (p * q) * s.h + h) * s.w + w) * s.c + c] : 0));
+            }
+        }
+}
+
+}  // namespace
+
+void hopper() {
+    product<float>();
+    product<uint16_t>();
+    matrix_boxes();
+    im2col_boxes({2, 5, 6, 32, 3, 1, 1, 1});
+    im2col_boxes({3, 7, 5, 12, 3, 2, 1, 1});
+    im2col_boxes({1, 9, 9, 36, 2, 2, 0, 3});
+    im2col_boxes({2, 4, 4, 8, 1, 1, 0, 1});
+}
+
+}  // namespace emulation_test
