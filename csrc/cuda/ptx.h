@@ -88,5 +88,5 @@ __device__ __forceinline__ void mma_tile(float (&c)[rows][columns][4], const uin
 
 }  // namespace ck::cuda
 #else
-#    include "ptx_models.h"
+#    include <ptx_models.h>
 #endif

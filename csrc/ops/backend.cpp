@@ -20,7 +20,8 @@ const Backend<double>& backend<double>(Device device) {
 
 template <>
 const Backend<bfloat16>& backend<bfloat16>(Device device) {
-    CK_CHECK_TYPE(!device.is_cpu(), "cpu", "bfloat16 has kernels on CUDA only (use astype). Received: bfloat16 on cpu.");
+    CK_CHECK_TYPE(!device.is_cpu(), "cpu",
+                  "bfloat16 has kernels on CUDA only (use astype). Received: bfloat16 on cpu.");
     return cuda::backend_bfloat16(device.index);
 }
 

@@ -67,10 +67,10 @@ def abs_gradient(
 ) -> Tensor: ...
 def active_isa() -> str: ...
 def adam_step(
-    param: Tensor,
-    grad: Tensor,
-    m: Tensor,
-    v: Tensor,
+    params: collections.abc.Sequence[Tensor],
+    grads: collections.abc.Sequence[Tensor],
+    m: collections.abc.Sequence[Tensor],
+    v: collections.abc.Sequence[Tensor],
     lr: typing.SupportsFloat | typing.SupportsIndex,
     beta1: typing.SupportsFloat | typing.SupportsIndex,
     beta2: typing.SupportsFloat | typing.SupportsIndex,
@@ -429,14 +429,13 @@ def set_isa(name: str) -> None: ...
 def set_num_threads(count: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 def set_precise(precise: bool) -> None: ...
 def sgd_step(
-    param: Tensor,
-    grad: Tensor,
-    velocity: Tensor,
+    params: collections.abc.Sequence[Tensor],
+    grads: collections.abc.Sequence[Tensor],
+    velocities: collections.abc.Sequence[Tensor],
     lr: typing.SupportsFloat | typing.SupportsIndex,
     momentum: typing.SupportsFloat | typing.SupportsIndex,
     weight_decay: typing.SupportsFloat | typing.SupportsIndex,
     nesterov: bool,
-    first_step: bool,
 ) -> None: ...
 def sigmoid(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
 def sigmoid_gradient(
