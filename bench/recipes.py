@@ -47,12 +47,15 @@ def arrays(name: str, split: str, folder: Path | None, limit: int | None = None)
             raise SystemExit("cifar10 needs --data FOLDER with train/CLASS/FILE and test/CLASS/FILE")
         items = ck.data.ImageFolder(folder / split, 32)
         with ThreadPoolExecutor() as pool:
-            images, labels = zip(*pool.map(items.__getitem__, range(len(items))))
-        x, y = np.stack(images), np.array(labels)
-    else:
-        x, y = {"mnist": ck.data.mnist, "fashion-mnist": ck.data.fashion_mnist}[name](split, folder)
-    chosen = np.arange(len(x)) if limit is None else np.arange(limit) * len(x) // limit
+            images, labels = zip(*pool.map(items.__getitem__, _chosen(len(items), limit)))
+        return np.stack(images), np.array(labels)
+    x, y = {"mnist": ck.data.mnist, "fashion-mnist": ck.data.fashion_mnist}[name](split, folder)
+    chosen = _chosen(len(x), limit)
     return x[chosen], y[chosen]
+
+
+def _chosen(count: int, limit: int | None) -> np.ndarray:
+    return np.arange(count) if limit is None else np.arange(limit) * count // limit
 
 
 @dataclass
