@@ -2,7 +2,7 @@
 
     python bench/memory.py [--task train:resnet50:8] [--threads 2] [--json FILE]
 
-Each figure comes from a process of its own that takes three steps; what it needed to get ready does not count, unless it
+Each figure comes from a process of its own that takes three steps; what it needed to get ready does not count unless it
 still holds it. Linux only (/proc). Needs torch.
 """
 

@@ -122,6 +122,41 @@ def test_train_repeats_and_resumes(here, capsys):
     assert whole == history("--output", "out", "--epochs", 3, "--resume")
 
 
+def test_refinements(here, capsys, monkeypatch):
+    """Each option reaches fit; the run resumes with its schedule."""
+    seen = {}
+    fit = ck.train.fit
+
+    def spy(model, training, **options):
+        seen.update(options, transform=training.transform)
+        return fit(model, training, **options)
+
+    monkeypatch.setattr(ck.train, "fit", spy)
+    refined = "--optimizer sgd --lr 0.1 --schedule one-cycle --weight-decay 0.01 --label-smoothing 0.1 --mixup 0.2 "
+    refined = (refined + "--ema 0.9 --clip-norm 2 --crop 3 --flip --output out --epochs").split()
+    assert train(capsys, *refined, 4)[0] == 0
+    options = [seen[name] for name in ("clip_norm", "mixup", "ema", "label_smoothing")]
+    assert options == [2, 0.2, 0.9, 0.1]
+    assert [type(step).__name__ for step in seen["transform"].transforms] == ["RandomCrop", "RandomHorizontalFlip"]
+    assert [group["weight_decay"] for group in seen["optimizer"].param_groups] == [0.01, 0.0]
+    schedule = seen["scheduler"]
+    assert isinstance(schedule, ck.optim.OneCycleLR) and schedule.total_steps == schedule.steps == 4 * 64 // 16
+    assert train(capsys, "--schedule", "cosine", "--optimizer", "adamw")[0] == 0
+    assert isinstance(seen["scheduler"], ck.optim.CosineAnnealingLR) and seen["transform"] is None
+    assert [group["weight_decay"] for group in seen["optimizer"].param_groups] == [0.01, 0.0]
+    assert train(capsys)[0] == 0
+    assert seen["scheduler"] is None and seen["ema"] is None
+
+
+def test_images_are_resized_for_the_model(here, capsys):
+    pytest.importorskip("PIL", reason="Pillow is not installed")
+    status, out, _ = train(capsys, "--crop", 2, "--limit", 32, model="resnet20")
+    assert status == 0 and "training resnet20" in out  # 28x28 images, 32x32 inputs
+    status, out, _ = run(capsys, "evaluate", "runs/resnet20/last.safetensors", "--limit", 32)
+    history = json.loads((here / "runs/resnet20/history.json").read_text())
+    assert out == f"loss {history['val_loss'][-1]:.4f}  accuracy {history['val_accuracy'][-1]:.4f}\n"
+
+
 def test_train_on_a_folder_of_images(here, capsys):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     for part, n in (("train", 12), ("test", 4)):
@@ -155,6 +190,10 @@ def test_train_on_a_folder_of_images(here, capsys):
         (["train", "lenet5", "--threads", "0"], "argument --threads: must be a whole number >= 1"),
         (["train", "lenet5", "--seed", "-1"], "argument --seed: must be a whole number >= 0, received '-1'"),
         (["train", "lenet5", "--lr", "nan"], "argument --lr: must be a positive number, received 'nan'"),
+        (["train", "lenet5", "--weight-decay", "-1"], "argument --weight-decay: must be a number >= 0, received '-1'"),
+        (["train", "lenet5", "--ema", "1"], "argument --ema: must be a number >= 0 and below 1, received '1'"),
+        (["train", "lenet5", "--crop", "0"], "argument --crop: must be a whole number >= 1, received '0'"),
+        (["train", "lenet5", "--schedule", "steps"], "argument --schedule: invalid choice: 'steps'"),
         (["train", "lenet5", "--optimizer", "magic"], "argument --optimizer: invalid choice: 'magic'"),
         (["train", "lenet5", "--device", "tpu"], "argument --device: must be cpu, cuda or cuda:N, received 'tpu'"),
         (["train", "lenet5", "--data", "nowhere"], "--data must be fashion-mnist, mnist, cifar10 or a folder"),
@@ -183,11 +222,10 @@ def test_cuda_is_refused_with_its_reason(here, capsys):
     assert status == 2 and ck.cuda.unavailable_reason() in err
 
 
-def test_images_of_the_wrong_size(here, capsys):
-    path = here / "data/fashion-mnist/train-images-idx3-ubyte.gz"
-    path.write_bytes(idx(np.zeros((64, 20, 20), np.uint8)))
-    status, _, err = train(capsys)
-    assert status == 2 and "fashion-mnist has images 20x20x1, the model takes 28x28x1" in err
+def test_images_of_the_wrong_channels(here, capsys):
+    ck.models.lenet5(in_channels=3).save("colour.safetensors")
+    status, _, err = run(capsys, "evaluate", "colour.safetensors")
+    assert status == 2 and "fashion-mnist has images 28x28x1, the model takes 28x28x3" in err
 
 
 def test_predict_names_the_file_that_is_no_image(here, capsys):

@@ -172,6 +172,14 @@ def test_keeps_only_the_inputs(images):
     np.testing.assert_array_equal(x.grad.numpy(), np.ones_like(images))
 
 
+def test_no_packed_weights_stay(images):
+    """The weights are used twice without a write in between, as in inference, but for the last time."""
+    model = nn.Conv2d(3, 64, 3)
+    before = ck._core.retained_bytes()
+    ck.checkpoint(model, ck.tensor(images)).sum().backward()
+    assert ck._core.retained_bytes() <= before
+
+
 def test_refusals(images):
     with pytest.raises(TypeError, match=r"\[checkpoint\] the function must return one Tensor. Received: tuple"):
         ck.checkpoint(lambda x: (x, x), ck.tensor(images))

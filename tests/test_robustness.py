@@ -124,6 +124,25 @@ def test_200_random_shapes_leave_the_memory_flat():
     assert resident_kib() - before < 8 * 1024
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_free_memory_is_bounded_and_goes_back_to_the_system():
+    """After 160 MB in use at once 240 MB may be held, used or free; what is too much goes back."""
+    code = """
+import os
+import convkit as ck
+def resident_mb():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+pieces = [ck.ones(2 << 20) for _ in range(20)]
+before = resident_mb()
+pieces = pieces[::5]
+others = [ck.ones(3 << 20) for _ in range(8)]
+print(ck._core.cached_bytes() >> 20, resident_mb() - before)
+"""
+    kept, grown = map(int, output(code).split())
+    assert kept <= 240 - 32 - 96 and grown <= 240 - 160 + 2
+
+
 def test_omp_num_threads_and_set_num_threads():
     code = "import convkit as ck; print(ck.get_num_threads()); ck.set_num_threads(3); print(ck.get_num_threads())"
     assert output(code, OMP_NUM_THREADS="1").split() == ["1", "3"]

@@ -34,6 +34,14 @@ class Residual(nn.Module):
         return self.relu(y)
 
 
+class PaddedShortcut(nn.Module):
+    """Every second pixel, with as many channels of zeros after its own."""
+
+    def forward(self, x):
+        x = x[:, :, ::2, ::2]
+        return torch.cat([x, torch.zeros_like(x)], 1)
+
+
 def convert(layer: ck.nn.Module) -> nn.Module:
     """The torch module of the same kind; weights come later."""
     match layer:
@@ -58,6 +66,8 @@ def convert(layer: ck.nn.Module) -> nn.Module:
             return nn.ReLU6(inplace=True)
         case ck.nn.Flatten():
             return nn.Flatten()
+        case ck.models.cifar.PaddedShortcut():
+            return PaddedShortcut()
     return Residual(layer)
 
 

@@ -27,6 +27,8 @@ examples:
   convkit info
   convkit summary illustrated.lenet
   convkit train illustrated.lenet --data fashion-mnist --epochs 10
+  convkit train resnet20 --data cifar10 --epochs 20 --optimizer sgd --lr 0.2 --schedule one-cycle --weight-decay 5e-4 \
+      --crop 4 --flip
   convkit evaluate runs/illustrated.lenet/best.safetensors --data fashion-mnist
   convkit predict shoe.png shirt.jpg --weights runs/illustrated.lenet/best.safetensors
   convkit bench resnet18 --against torch
@@ -35,6 +37,8 @@ examples:
 
 _seed = number(int, 0, 2**63 - 1, "a whole number >= 0")
 _rate = number(float, sys.float_info.min, sys.float_info.max, "a positive number")
+_amount = number(float, 0.0, sys.float_info.max, "a number >= 0")
+_share = number(float, 0.0, 1 - sys.float_info.epsilon, "a number >= 0 and below 1")
 
 
 def _input_shape(text: str) -> tuple[int, ...]:
@@ -70,10 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--lr", type=_rate, help="learning rate (default 0.001, for sgd 0.01)")
     sub.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="default adam; sgd has momentum 0.9")
     sub.add_argument(
-        "--seed", type=_seed, default=0, help="of weights, order and dropout: same seed, same run (default 0)"
+        "--seed", type=_seed, default=0, help="of weights, order, images and dropout: same seed, same run (default 0)"
     )
     sub.add_argument("--output", metavar="DIR", type=Path, help="folder for the results (default runs/MODEL)")
     sub.add_argument("--resume", action="store_true", help="continue the run whose results are in the output folder")
+    _add_refinements(sub.add_argument_group("refinements"))
 
     sub = command("evaluate", _evaluate, "Print loss and accuracy of a trained model on the test images of a data set.")
     sub.add_argument("weights", metavar="FILE", type=Path, help="weight file written by convkit train")
@@ -91,6 +96,25 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--num-classes", type=count, help="default: the model's own, e.g. 10")
     command("bench", None, "Measure the kernels on this machine, and compare with other libraries.")  # main runs it
     return parser
+
+
+def _add_refinements(group) -> None:
+    group.add_argument(
+        "--schedule",
+        choices=("constant", "cosine", "one-cycle"),
+        default="constant",
+        help="of the learning rate over the run: --lr throughout (default), half a cosine from --lr to 0, or up to "
+        "--lr and down to 0",
+    )
+    group.add_argument(
+        "--weight-decay", metavar="D", type=_amount, help="of filters and matrices, not of vectors (adamw 0.01, else 0)"
+    )
+    group.add_argument("--label-smoothing", metavar="S", type=_share, default=0.0, help="share spread over the classes")
+    group.add_argument("--mixup", metavar="ALPHA", type=_amount, default=0.0, help="mix pairs of images; 0.2 is usual")
+    group.add_argument("--ema", metavar="DECAY", type=_share, help="average the weights; 0.999 is usual")
+    group.add_argument("--clip-norm", metavar="NORM", type=_rate, help="bound the norm of the gradients")
+    group.add_argument("--crop", metavar="PIXELS", type=count, help="pad the images by as much, cut out at random")
+    group.add_argument("--flip", action="store_true", help="mirror half of the images")
 
 
 def _add_data(sub) -> None:
@@ -150,7 +174,7 @@ class _Source:
             items = data.ImageFolder(self._folder(split), (height, width), model.classes, channels=channels)
             return items if limit is None or limit >= len(items) else _Part(items, limit)
         x, y = self._load(split)
-        if x.shape[1:] != model.input_shape:
+        if x.shape[3] != channels:
             raise ValueError(f"{self.name} has images {_by(x.shape[1:])}, the model takes {_by(model.input_shape)}")
         if limit is not None and limit < len(x):
             chosen = np.arange(limit) * len(x) // limit
@@ -172,8 +196,34 @@ def _scale(model) -> data.Normalize | None:
         ) from None
 
 
-def _loader(items, model, batch_size: int, **options) -> data.DataLoader:
-    return data.DataLoader(items, batch_size, transform=_scale(model), **options)
+def _loader(items, model, batch_size: int, augment=(), **options) -> data.DataLoader:
+    """Batches of ``items`` as the model takes them; ``augment`` are transforms of images in its size."""
+    size, steps = model.input_shape[:2], list(augment)
+    if isinstance(items, tuple) and items[0].shape[1:3] != size:  # folders come in the right size
+        steps.insert(0, data.Resize(size))
+    if (scale := _scale(model)) is not None:
+        steps.append(scale)
+    return data.DataLoader(items, batch_size, transform=data.Compose(steps) if steps else None, **options)
+
+
+def _augmentation(arguments, model) -> list:
+    crop = [] if arguments.crop is None else [data.RandomCrop(model.input_shape[:2], arguments.crop)]
+    return crop + [data.RandomHorizontalFlip()] * arguments.flip
+
+
+def _optimizer(arguments, model, steps: int):
+    """Optimizer and schedule of a run of so many steps."""
+    kind, options, usual = _OPTIMIZERS[arguments.optimizer]
+    rate = arguments.lr or usual
+    decay = arguments.weight_decay
+    if decay is None:
+        decay = 0.01 if arguments.optimizer == "adamw" else 0.0
+    optimizer = kind(optim.decay_groups(model, decay), lr=rate, **options)
+    if arguments.schedule == "cosine":
+        return optimizer, optim.CosineAnnealingLR(optimizer, steps)
+    if arguments.schedule == "one-cycle":
+        return optimizer, optim.OneCycleLR(optimizer, rate, steps)
+    return optimizer, None
 
 
 def _machine(arguments) -> None:
@@ -195,12 +245,18 @@ def _train(arguments) -> None:
     model = models.build(arguments.model, num_classes=len(source.classes), in_channels=source.channels)
     model.classes = source.classes
     training = _loader(
-        source.items("train", model, arguments.limit), model, arguments.batch_size, shuffle=True, seed=arguments.seed
+        source.items("train", model, arguments.limit),
+        model,
+        arguments.batch_size,
+        _augmentation(arguments, model),
+        shuffle=True,
+        seed=arguments.seed,
     )
     test = None
     if source.has_test():
         test = _loader(source.items("test", model, arguments.limit), model, arguments.batch_size)
-    optimizer, options, rate = _OPTIMIZERS[arguments.optimizer]
+    model = model.to(arguments.device)
+    optimizer, scheduler = _optimizer(arguments, model, arguments.epochs * len(training))
     output = arguments.output or Path("runs") / arguments.model
     print(
         f"training {arguments.model}, {model.num_parameters():,} parameters, on {len(training.data):,} images "
@@ -208,11 +264,16 @@ def _train(arguments) -> None:
         flush=True,
     )
     history = train.fit(
-        model.to(arguments.device),
+        model,
         training,
         epochs=arguments.epochs,
-        optimizer=optimizer(model.parameters(), lr=arguments.lr or rate, **options),
+        optimizer=optimizer,
         validation_data=test,
+        scheduler=scheduler,
+        clip_norm=arguments.clip_norm,
+        mixup=arguments.mixup,
+        ema=arguments.ema or None,
+        label_smoothing=arguments.label_smoothing,
         checkpoint_dir=output,
         resume=arguments.resume,
     )
