@@ -335,8 +335,3 @@ def test_data_set_is_downloaded_once(nowhere, mirror, monkeypatch, capsys):
     equal(data.mnist("test"), expected)
     assert len(mirror.log) == 2
     assert sorted(path.name for path in (nowhere / "cache/convkit/mnist").iterdir()) == sorted(files)
-
-
-def test_compose_of_plain_transforms_needs_no_generator():
-    image = np.zeros((2, 3, 1), np.uint8)
-    assert data.Compose([np.flipud, lambda pixels: pixels + 1])(image).max() == 1

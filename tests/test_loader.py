@@ -1,79 +1,11 @@
-"""Transforms, image folders and the loader."""
+"""The loader."""
 
-import sys
 import threading
 
 import numpy as np
 import pytest
 
 from convkit import data
-
-# --- transforms ------------------------------------------------------------------------------------------------------
-
-
-def test_transforms():
-    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    rng = np.random.default_rng(0)
-    assert data.Rescale()(image).dtype == np.float32
-    np.testing.assert_allclose(data.Rescale(2, 1)(image), image * 2.0 + 1)
-    np.testing.assert_allclose(data.Normalize([0, 0.5, 1], 0.5)(image), (image / 255 - [0, 0.5, 1]) / 0.5, rtol=1e-6)
-    np.testing.assert_array_equal(data.RandomHorizontalFlip(1.0)(image, rng), image[:, ::-1])
-    np.testing.assert_array_equal(data.RandomHorizontalFlip(0.0)(image, rng), image)
-    both = data.Compose([data.RandomHorizontalFlip(1.0), lambda a: a + 1, data.Rescale(1.0)])
-    np.testing.assert_array_equal(both(image, rng), image[:, ::-1] + 1.0)
-    with pytest.raises(ValueError, match="std must be positive"):
-        data.Normalize(0, 0)
-    with pytest.raises(ValueError, match=r"p must lie in 0..1. Received: p=2"):
-        data.RandomHorizontalFlip(2)
-
-
-# --- image folders ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def folder(tmp_path):
-    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    for name, value, mode in (("cat/b.png", 10, "RGB"), ("cat/a.PNG", 20, "L"), ("dog/c.png", 30, "RGBA")):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        image.new(mode, (6, 4), value if mode == "L" else (value,) * 3 + (255,) * (mode == "RGBA")).save(
-            tmp_path / name
-        )
-    (tmp_path / "cat/notes.txt").write_text("not an image")
-    return tmp_path
-
-
-def test_image_folder(folder):
-    images = data.ImageFolder(folder, 8)
-    assert len(images) == 3 and images.classes == ["cat", "dog"]
-    image, label = images[0]
-    assert image.shape == (8, 8, 3) and image.dtype == np.uint8 and (image == 20).all() and label == 0
-    assert type(label) is int
-    assert data.ImageFolder(folder, (4, 6), classes=["dog", "cat"])[0][1] == 0
-    assert data.ImageFolder(folder, (4, 5))[2][0].shape == (4, 5, 3)
-    assert data.read_image(folder / "dog/c.png", 3, channels=1).tolist() == [[[30]] * 3] * 3
-
-
-def test_image_folder_refusals(folder):
-    with pytest.raises(FileNotFoundError, match=r"\[data.ImageFolder\] the folder must exist"):
-        data.ImageFolder(folder / "none", 8)
-    with pytest.raises(ValueError, match=r"without \['bird'\]"):
-        data.ImageFolder(folder, 8, classes=["cat", "bird"])
-    with pytest.raises(ValueError, match="must hold <class>/<image file>"):
-        data.ImageFolder(folder / "cat", 8)
-    whole = (folder / "cat/b.png").read_bytes()
-    for damaged in (b"", b"text", whole[:40], whole[:-30]):
-        (folder / "cat/b.png").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"\[data\] the file must be a whole image. Received: .*b.png"):
-            data.read_image(folder / "cat/b.png", 8)
-
-
-def test_without_pillow(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match="pip install pillow"):
-        data.ImageFolder(folder, 8)[0]
-
-
-# --- the loader ------------------------------------------------------------------------------------------------------
 
 
 def pair(n=10, dtype=np.uint8):

@@ -1,7 +1,8 @@
-"""Image transforms: callables that take and return a numpy image [H,W,C].
+"""Image transforms that draw no random numbers, and Compose, which joins any.
 
-A transform that draws random numbers takes a second argument, the ``numpy.random.Generator`` the loader made for this
-image from (seed, epoch, index); so results depend neither on the number of workers nor on the order of the work.
+A transform maps one numpy image [H,W,C], uint8 (0..255) or float (0..1), to another of the same kind. One that draws
+random numbers (augment.py) takes a second argument, the ``numpy.random.Generator`` the loader made for this image from
+(seed, epoch, index); so results depend neither on the number of workers nor on the order of the work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import inspect
 from collections.abc import Callable, Iterable
 
 import numpy as np
+
+from .imaging import Size, resized, sides
 
 
 def takes_generator(transform: Callable) -> bool:
@@ -60,13 +63,36 @@ class Normalize:
         return (pixels - self.mean) / self.std
 
 
-class RandomHorizontalFlip:
-    """Mirror left and right with probability ``p``."""
+class Resize:
+    """Resize, bilinear with antialiasing (Pillow's): to ``(height, width)``, or an int for the shorter side.
 
-    def __init__(self, p: float = 0.5):
-        if not 0 <= p <= 1:
-            raise ValueError(f"[data.RandomHorizontalFlip] p must lie in 0..1. Received: p={p!r}.")
-        self.p = p
+    With an int the proportions stay and the longer side is rounded down, as in torchvision.
+    """
 
-    def __call__(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        return image[:, ::-1] if generator.random() < self.p else image
+    def __init__(self, size: Size):
+        self._pair = sides("Resize", size)
+        self.shorter = isinstance(size, (int, np.integer))
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        if not self.shorter:
+            return resized(image, self._pair)
+        height, width = image.shape[:2]
+        wanted, shorter = self._pair[0], min(height, width)
+        return resized(image, (wanted * height // shorter, wanted * width // shorter))
+
+
+class CenterCrop:
+    """The middle of the image: ``size`` is an int (a square) or (height, width), at most the image's."""
+
+    def __init__(self, size: Size):
+        self.size = sides("CenterCrop", size)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        height, width = self.size
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        if top < 0 or left < 0:
+            raise ValueError(
+                f"[data.CenterCrop] the image must be at least as large as the crop. "
+                f"Received: image {image.shape}, size={self.size}."
+            )
+        return image[top : top + height, left : left + width]
