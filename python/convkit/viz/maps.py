@@ -43,9 +43,8 @@ def filters(layer, path: str | os.PathLike | None = None, *, limit: int = 64, ti
     figure, axes = _sheet(tiles, rows, columns, title or f"{extent}, {height}x{width}x{channels}")
     if channels == 3:
         draw_tiles(axes, np.clip(0.5 + tiles / (2 * largest), 0, 1), captions, columns)
-        figure.supxlabel(
-            f"weights of red, green and blue: none -{largest:.3g}, half 0, full {largest:.3g}", fontsize=NORMAL
-        )
+        scale = f"red, green and blue: weights from -{largest:.3g} (none) through 0 (half) to {largest:.3g} (full)"
+        figure.supxlabel(scale, fontsize=NORMAL)
     else:
         drawn = draw_tiles(axes, tiles, captions, columns, cmap="RdBu_r", vmin=-largest, vmax=largest)
         _scale(figure, axes, drawn, "weight")
