@@ -178,7 +178,10 @@ def test_not_folded_with_a_gradient_or_in_training(norms):
     model(x)
     assert len(norms) == 2
     with ck.no_grad():
-        model.train()(x)
+        model.requires_grad_().train()(x)
+    assert len(norms) == 3
+    x.requires_grad = False
+    model.requires_grad_(False)(x)  # frozen: its statistics are those of evaluation
     assert len(norms) == 3
 
 

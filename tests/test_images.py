@@ -134,6 +134,8 @@ def test_image_folder(folder):
     assert type(label) is int
     assert data.ImageFolder(folder, (4, 6), classes=["dog", "cat"])[0][1] == 0
     assert data.ImageFolder(folder, (4, 5))[2][0].shape == (4, 5, 3)
+    deeper = data.ImageFolder(folder, 8, classes=["cat", "dog/in"])
+    assert deeper.labels.tolist() == [0, 0, 1] and deeper.classes == ["cat", "dog/in"]
     assert data.ImageFolder(folder, None, channels=1)[2][0].shape == (4, 6, 1)
 
 

@@ -21,7 +21,8 @@ class ImageFolder:
 
     size: an int (a square) or (height, width) that every image is resized to; None keeps each file's own, for a
     transform that crops or resizes.
-    classes: class names in the order of their numbers; by default the subfolders' names in sorted order.
+    classes: class names in the order of their numbers, by default the subfolders' names in sorted order. A name may be
+    a path to a folder further down, "animals/birds".
     channels, background: see ``read_image``.
     unreadable: "refuse" raises a ValueError with the file's name when its turn comes; "skip" decodes every file once,
     now and on all cores, leaves out those that cannot be read and warns with their names.
@@ -51,7 +52,7 @@ class ImageFolder:
             )
         present = sorted(entry.name for entry in directory.iterdir() if entry.is_dir() and entry.name[0] != ".")
         self.classes = list(present if classes is None else classes)
-        if missing := [name for name in self.classes if name not in present]:
+        if missing := [name for name in self.classes if not (directory / name).is_dir()]:
             raise ValueError(
                 f"[data.ImageFolder] every class needs its subfolder. Received: {str(directory)!r} without {missing}."
             )

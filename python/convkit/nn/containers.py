@@ -41,8 +41,8 @@ class Sequential(_Container):
     """Modules applied one after the other: ``Sequential(a, b)`` or, with names, ``Sequential({"conv": a, "relu": b})``.
 
     Conv2d, ConvTranspose2d, Linear or BatchNorm2d followed by ReLU, ReLU6, LeakyReLU, Tanh or Sigmoid run as one op; so
-    does Conv2d followed by BatchNorm2d in evaluation, where no gradient is wanted, and Conv2d with all this and
-    MaxPool2d(2) after it.
+    does Conv2d followed by BatchNorm2d in evaluation or frozen, where no gradient is wanted, and Conv2d with all this
+    and MaxPool2d(2) after it.
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]):

@@ -1,9 +1,9 @@
 """Neighbouring modules that run as one op.
 
-A layer takes the activation after it; batch normalisation takes the sum of a residual block as well; and in evaluation,
-where no gradient is wanted, a convolution takes the normalisation after it into its filters. A convolution takes 2x2
-max-pooling that follows all this. A module with a forward hook always runs by itself: the hook must see its own module
-called.
+A layer takes the activation after it; batch normalisation takes the sum of a residual block as well; and in evaluation
+or frozen, where no gradient is wanted, a convolution takes the normalisation after it into its filters. A convolution
+takes 2x2 max-pooling that follows all this. A module with a forward hook always runs by itself: the hook must see its
+own module called.
 """
 
 from __future__ import annotations
@@ -108,14 +108,15 @@ _folded: WeakKeyDictionary[Module, tuple[list, tuple[Tensor, Tensor]]] = WeakKey
 
 
 def folded(conv: Module, norm: Module, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Weight and bias with which ``conv`` alone computes ``norm(conv(x))`` in evaluation, or None where it may not.
+    """Weight and bias with which ``conv`` alone computes ``norm(conv(x))``, or None where it may not.
 
-    They are kept for the next call, until one of the tensors that they were made of is written or replaced. Where
-    writes are not counted, because someone else holds the memory, nothing is folded.
+    It may in evaluation, and in training where both are frozen. What it returns is kept for the next call, until one of
+    the tensors that it was made of is written or replaced. Where writes are not counted, because someone else holds the
+    memory, nothing is folded.
     """
     if type(conv) is not layers.Conv2d or type(norm) is not layers.BatchNorm2d:
         return None
-    if norm.training:
+    if norm.learns:
         _folded.pop(conv, None)  # training writes the weights: they would only take up memory
         return None
     if conv._forward_hooks or norm._forward_hooks or conv.out_channels != norm.num_features:

@@ -160,6 +160,10 @@ class BatchNorm2d(Module):
 
     ``momentum`` is the weight of the new value in the running statistics (Keras counts the old value's: 0.99 there is
     0.01 here). ``residual`` is added before the activation: activation(bn(x) + residual).
+
+    A frozen layer, one whose weight and bias have ``requires_grad=False``, keeps its running statistics and normalises
+    with them in training mode as well, as Keras has it: the layers after it see what they would see in evaluation.
+    PyTorch lets the statistics of such a layer drift; there, put it into evaluation mode.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True):
@@ -171,20 +175,27 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", ones(num_features))
         self.register_buffer("num_batches_tracked", tensor(0, device="cpu"))
 
+    @property
+    def learns(self) -> bool:
+        """Whether the next call takes the statistics of its input and moves the running ones."""
+        frozen = self.weight is not None and not (self.weight.requires_grad or self.bias.requires_grad)
+        return self.training and not frozen
+
     def forward(self, x: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
+        learns = self.learns
         out = ops.batch_norm(
             x,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            training=self.training,
+            training=learns,
             momentum=self.momentum,
             eps=self.eps,
             activation=activation,
             residual=residual,
         )
-        if self.training and not is_recomputing():
+        if learns and not is_recomputing():
             self.num_batches_tracked.copy_(tensor(self.num_batches_tracked.item() + 1, device="cpu"))
         return out
 

@@ -156,7 +156,11 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
-        """Let every parameter learn, or with ``False`` freeze them; returns itself."""
+        """Let every parameter learn, or with ``False`` freeze them; returns itself.
+
+        Frozen layers whose input requires no gradient either record nothing, so training the layers after them skips
+        their backward pass; a frozen BatchNorm2d keeps its running statistics.
+        """
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self

@@ -46,22 +46,7 @@ class History(dict):
             json.dump(columns, file, indent=1)
 
     def plot(self, path: str | os.PathLike | None = None):
-        """Draw loss and accuracy over the epochs; returns matplotlib's Figure, saved to ``path`` if given.
+        """``convkit.viz.learning_curves`` of this run: matplotlib's Figure, saved to ``path`` if given."""
+        from ..viz import learning_curves  # it knows this package
 
-        Raises ImportError without matplotlib.
-        """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("[History.plot] the picture needs matplotlib: pip install matplotlib") from error
-        figure = Figure(figsize=(9, 3.5), layout="constrained")
-        epochs = range(1, self.epochs + 1)
-        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-            axes.plot(epochs, self[name], label="training")
-            if self[f"val_{name}"]:
-                axes.plot(epochs, self[f"val_{name}"], label="validation")
-            axes.set(xlabel="epoch", ylabel=name)
-            axes.legend()
-        if path is not None:
-            figure.savefig(path, dpi=120)
-        return figure
+        return learning_curves(self, path)
