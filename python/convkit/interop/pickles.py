@@ -8,6 +8,7 @@ other is refused with its name.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -44,6 +45,12 @@ def read_pickle(file: BinaryIO) -> Any:
     The object consists of dicts, lists, tuples, strings, numbers and StoredTensors. ValueError for a pickle that is
     damaged or names anything that is not on the list.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pickletools, about escapes in a damaged name
+        return _run(file)
+
+
+def _run(file: BinaryIO) -> Any:
     machine = _Machine()
     for opcode, argument, _ in pickletools.genops(file):
         name = opcode.name

@@ -73,6 +73,8 @@ def _numbers(raw: memoryview, storage: Storage, order: str) -> np.ndarray:
     if len(raw) != storage.size * dtype.itemsize:
         raise ValueError(f"storage {storage.key} of {storage.size} elements has {len(raw)} bytes")
     elements = np.frombuffer(raw, dtype)
+    if not dtype.isnative:
+        elements = elements.astype(dtype.newbyteorder("="))
     if storage.dtype == "b1" and (elements.view(np.uint8) > 1).any():
         raise ValueError(f"storage {storage.key} holds booleans that are neither 0 nor 1")
     return weights.widen_bfloat16(elements) if half else elements
