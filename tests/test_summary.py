@@ -16,6 +16,7 @@ FIGURE_10_8 = [
     ("dropout2 (Dropout)", (128,), 0),
     ("dense2 (Linear)", (10,), 1_290),
 ]
+MULTIPLY_ADDS = [26 * 26 * 9 * 32, 24 * 24 * 9 * 32 * 64, 0, 0, 0, 9216 * 128, 0, 1280]
 
 
 def test_figure_10_8():
@@ -25,14 +26,30 @@ def test_figure_10_8():
     assert summary.unread == []
     lines = str(summary).splitlines()
     assert repr(summary) == str(summary)
-    for line, (title, shape, params) in zip(lines[2:10], FIGURE_10_8):
-        assert line.startswith(title) and line.endswith(f" {params:,}")
+    assert [row.multiply_adds for row in summary.rows] == MULTIPLY_ADDS
+    for line, (title, shape, params), work in zip(lines[2:10], FIGURE_10_8, MULTIPLY_ADDS):
+        assert line.startswith(title) and line.endswith(f" {params:,}") and f" {work:,} " in line
         assert f"(None, {', '.join(map(str, shape))})" in line
     assert lines[11:14] == ["Total params: 1,199,882", "Trainable params: 1,199,882", "Non-trainable params: 0"]
     # 1,199,882 floats; 21,632 + 36,864 + 2 * 9,216 + 9,216 + 2 * 128 + 10 values per image
     assert summary.parameter_bytes == 4 * 1_199_882
     assert summary.activation_bytes == 4 * (21_632 + 36_864 + 3 * 9_216 + 2 * 128 + 10)
     assert lines[14] == "Memory: parameters 4.58 MiB, activations 337.5 KiB per image"
+    assert lines[15] == f"Multiply-adds: {sum(MULTIPLY_ADDS):,} per image" and len(lines) == 16
+
+
+@pytest.mark.parametrize(
+    "layer,shape,expected",
+    [
+        (nn.Conv2d(6, 4, (3, 2), stride=2, padding=1, groups=2), (7, 8, 6), 4 * 5 * 4 * 3 * 2 * 3),
+        (nn.ConvTranspose2d(6, 4, 3, stride=2, groups=2), (5, 4, 6), 5 * 4 * 6 * 3 * 3 * 2),
+        (nn.Linear(3, 5), (7, 3), 7 * 3 * 5),
+        (nn.BatchNorm2d(3), (7, 7, 3), 0),
+    ],
+)
+def test_multiply_adds(layer, shape, expected):
+    summary = nn.Sequential(layer, layer if shape == (7, 7, 3) else nn.ReLU()).summary(shape)
+    assert summary.multiply_adds == summary.rows[0].multiply_adds == expected
 
 
 def test_moving_statistics_are_not_trainable():
@@ -84,7 +101,7 @@ def test_nested_shared_and_own_parameters():
 
 
 def test_single_layer_and_no_parameters():
-    assert str(nn.Linear(3, 2).summary((3,))).splitlines()[2].split() == ["Linear", "(None,", "2)", "8"]
+    assert str(nn.Linear(3, 2).summary((3,))).splitlines()[2].split() == ["Linear", "(None,", "2)", "6", "8"]
     assert nn.ReLU().summary((3,)).total_params == 0
     assert nn.MaxPool2d(2, return_indices=True).summary((4, 4, 1)).rows[0].output_shape == (2, 2, 1)
     assert nn.Linear(3, 2).to(ck.float64).summary((3,)).parameter_bytes == 64

@@ -10,9 +10,6 @@ from torch import nn
 
 import convkit as ck
 
-# C, H, W of the maps that a dense layer reads flattened (torch's order is CHW, ours HWC), where the model doesn't say.
-_FLATTEN = {"illustrated.lenet": {"dense1": (64, 12, 12)}}
-
 
 class Residual(nn.Module):
     """relu(body(x) + shortcut(x)); of MobileNetV2's without ReLU, and without addition where shapes differ."""
@@ -76,7 +73,7 @@ class Twin:
 
     def __init__(self, task, data: dict[str, np.ndarray], channels_last: bool):
         model = ck.models.build(task.network)
-        self._flatten = getattr(model, "torch_flatten", _FLATTEN.get(task.network, {}))
+        self._flatten = getattr(model, "torch_flatten", {})  # torch's order is CHW, ours HWC
         net = convert(model)
         arrays = {name: torch.tensor(self._to_torch(name, data[name])) for name in net.state_dict()}
         net.load_state_dict(arrays)

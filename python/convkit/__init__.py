@@ -7,7 +7,7 @@
 [[1.0, 0.0]]
 """
 
-from . import cuda, data, models, nn, optim, train, viz, weights
+from . import cuda, data, interop, models, nn, optim, train, viz, weights
 from .autograd import no_grad
 from .config import (
     apply_environment,

@@ -267,7 +267,7 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
         array = np.asarray(data)
     else:
         array = _from_python(data)
-    if not array.dtype.isnative:
+    if array.dtype.byteorder not in "=|" or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
     if dtype is not None:
         array = array.astype(dtypes.as_dtype("tensor", dtype), copy=False)

@@ -103,6 +103,11 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
     return tensors, metadata
 
 
+def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """The float32 values of bfloat16 numbers given as uint16: their bits are the upper half."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
 def read_json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
     """The JSON value of type ``kind`` under ``key`` of a file's metadata; None when it is absent or null."""
     try:
@@ -164,7 +169,7 @@ def _tensor(name: str, entry: Any, body: np.ndarray) -> np.ndarray:
         raise ValueError(f"tensor {name!r} holds booleans that are neither 0 nor 1")
     array = raw.view(_DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
+        return widen_bfloat16(array)
     return array if array.flags.aligned and array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

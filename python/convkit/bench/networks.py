@@ -83,15 +83,7 @@ def _problem(module: nn.Module, x: tuple[int, ...], n: int) -> Problem | None:
 
 def macs(model: nn.Module) -> int:
     """Multiply-adds of the forward of one image in convolutions and dense layers, those with padding included."""
-    total = 0
-    for _, problem in layers(model, 1):
-        if isinstance(problem, Conv2d):
-            p, q = conv_output(problem)
-            taps = problem.kernel[0] * problem.kernel[1]
-            total += p * q * problem.o * taps * problem.c // problem.groups
-        elif isinstance(problem, Gemm):
-            total += problem.n * problem.k
-    return total
+    return model.summary(model.input_shape).multiply_adds
 
 
 def conv_output(problem: Conv2d) -> tuple[int, int]:

@@ -32,7 +32,9 @@ def lenet(num_classes: int = 10, in_channels: int = 1, include_top: bool = True)
             "dropout2": nn.Dropout(0.5),
             "dense2": nn.Linear(128, num_classes),
         }
-    return _keras_start(nn.Sequential(layers))
+    model = nn.Sequential(layers)
+    model.torch_flatten = {"dense1": (64, 12, 12)}
+    return _keras_start(model)
 
 
 @register("illustrated.alexnet", size=(224, 224))

@@ -30,4 +30,6 @@ def lenet5(num_classes: int = 10, in_channels: int = 1, include_top: bool = True
             "tanh4": nn.Tanh(),
             "dense3": nn.Linear(84, num_classes),
         }
-    return nn.Sequential(layers)
+    model = nn.Sequential(layers)
+    model.torch_flatten = {"dense1": (16, 5, 5)}
+    return model

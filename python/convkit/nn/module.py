@@ -87,11 +87,14 @@ class Module:
         """The modules assigned to this one, in order of assignment."""
         return (value for value in vars(self).values() if isinstance(value, Module))
 
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """(path, module) of this module (path "") and of all below it, each module once, parents first."""
+    def named_modules(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """(path, module) of this module (path "") and of all below it, parents first.
+
+        A module assigned in several places comes once, or with ``remove_duplicate=False`` under every path.
+        """
         seen: set[int] = set()
         for path, module in self._paths():
-            if id(module) not in seen:
+            if not remove_duplicate or id(module) not in seen:
                 seen.add(id(module))
                 yield path, module
 

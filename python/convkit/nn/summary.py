@@ -1,4 +1,4 @@
-"""The table of a model: layers, output shapes, parameters, memory, and what strided windows leave unread."""
+"""The table of a model: layers, output shapes, multiply-adds, parameters, memory, and what strided windows skip."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Row:
     layer: str
     output_shape: tuple[int, ...]  # without N
     params: int  # parameters and moving statistics; 0 where an earlier row counted them
+    multiply_adds: int = 0  # of one image in convolutions and dense layers, those with padding included
 
     @property
     def title(self) -> str:
@@ -33,28 +34,36 @@ class Row:
 
 @dataclass(repr=False)
 class Summary:
-    """What ``Module.summary`` returns; its str is the table. Sizes in bytes; activations are those of one image."""
+    """What ``Module.summary`` returns; its str is the table.
+
+    Sizes are in bytes; activations (the results of all rows) and multiply-adds are those of one image.
+    """
 
     rows: list[Row] = field(default_factory=list)
     total_params: int = 0
     trainable_params: int = 0
     parameter_bytes: int = 0
     activation_bytes: int = 0
+    multiply_adds: int = 0
     unread: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [("Layer (type)", "Output shape", "Params")]
+        lines = [("Layer (type)", "Output shape", "Multiply-adds", "Params")]
         for row in self.rows:
             shape = ", ".join(map(str, (None, *row.output_shape)))
-            lines.append((row.title, f"({shape})", f"{row.params:,}"))
+            lines.append((row.title, f"({shape})", f"{row.multiply_adds:,}", f"{row.params:,}"))
         widths = [max(map(len, column)) for column in zip(*lines)]
-        text = [f"{name:<{widths[0]}}   {shape:<{widths[1]}}   {params:>{widths[2]}}" for name, shape, params in lines]
+        text = [
+            f"{name:<{widths[0]}}   {shape:<{widths[1]}}   {work:>{widths[2]}}   {params:>{widths[3]}}"
+            for name, shape, work, params in lines
+        ]
         rule = "=" * len(text[0])
         totals = [
             f"Total params: {self.total_params:,}",
             f"Trainable params: {self.trainable_params:,}",
             f"Non-trainable params: {self.total_params - self.trainable_params:,}",
             f"Memory: parameters {_bytes(self.parameter_bytes)}, activations {_bytes(self.activation_bytes)} per image",
+            f"Multiply-adds: {self.multiply_adds:,} per image",
         ]
         return "\n".join([text[0], rule, *text[1:], rule, *totals, *self.unread])
 
@@ -102,8 +111,10 @@ class _Recorder:
         if self._last is not None and x is self._last[1] and fusion.fusable(self._last[0], module):
             self.summary.rows[-1].layer += f" + {type(module).__name__}"
         else:
-            row = Row(name, type(module).__name__, tuple(out.shape[1:]), self._new_params(module))
+            work = _multiply_adds(module, x, out)
+            row = Row(name, type(module).__name__, tuple(out.shape[1:]), self._new_params(module), work)
             self.summary.rows.append(row)
+            self.summary.multiply_adds += work
             self.summary.activation_bytes += math.prod(row.output_shape) * out.dtype.itemsize
             if isinstance(module, layers.Conv2d | layers.MaxPool2d | layers.AvgPool2d) and x is not None:
                 self.summary.unread += _unread(row.title, module, x.shape, out.shape)
@@ -113,6 +124,15 @@ class _Recorder:
         own = [value for value, _ in _counted(module) if id(value) not in self._seen]
         self._seen.update(map(id, own))
         return sum(math.prod(value.shape) for value in own)
+
+
+def _multiply_adds(module: Module, x: Tensor, out: Tensor) -> int:
+    """Of a convolution or dense layer: the weights that meet each pixel of the output, transposed: of the input."""
+    if isinstance(module, layers.Conv2d | layers.Linear):
+        return math.prod(out.shape[:-1]) * module.weight.size
+    if isinstance(module, layers.ConvTranspose2d):
+        return math.prod(x.shape[:-1]) * module.weight.size
+    return 0
 
 
 @contextmanager
