@@ -10,6 +10,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
 #include "cpu/packing.h"
+#include "cpu/pixel_conv.h"
 
 namespace ck::cpu {
 namespace {
@@ -46,6 +47,8 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
         case ConvAlgorithm::winograd2:
             return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias,
                                  act, {y, false, nullptr});
+        case ConvAlgorithm::pixels:
+            return pixel_conv(s, x, w, bias, act, y);
         default:
             return run_direct(as_direct(s), x, w, packed, bias, act, y);
     }

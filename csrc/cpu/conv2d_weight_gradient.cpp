@@ -10,6 +10,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
+#include "cpu/pixel_conv.h"
 
 namespace ck::cpu {
 namespace {
@@ -308,6 +309,8 @@ void conv2d_weight_gradient(const Conv2dShape& s, const float* x, const float* d
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
             return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, {dy, nullptr}, dw);
+        case ConvAlgorithm::pixels:
+            return pixel_weight_gradient(s, x, dy, dw);
         default:
             return run_direct(s, x, dy, dw);
     }

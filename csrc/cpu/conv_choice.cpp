@@ -8,12 +8,14 @@
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
+#include "cpu/pixel_conv.h"
 
 namespace ck::cpu {
 namespace {
 
 constexpr ConvAlgorithm kAll[] = {ConvAlgorithm::direct,    ConvAlgorithm::winograd4, ConvAlgorithm::winograd2,
-                                  ConvAlgorithm::depthwise, ConvAlgorithm::grouped,   ConvAlgorithm::scatter};
+                                  ConvAlgorithm::depthwise, ConvAlgorithm::grouped,   ConvAlgorithm::scatter,
+                                  ConvAlgorithm::pixels};
 
 std::atomic<int> forced{-1};  // a ConvAlgorithm, or none
 
@@ -74,6 +76,8 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
             return grouped_applies(s);
         case ConvAlgorithm::scatter:
             return pass == ConvPass::data && scatter_applies(s);
+        case ConvAlgorithm::pixels:
+            return pass != ConvPass::data && pixel_conv_applies(s);
     }
     return false;
 }
@@ -87,6 +91,7 @@ bool scatter_pays(ConvPass pass, const Conv2dShape& s) {
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
     if (is_depthwise(s)) return ConvAlgorithm::depthwise;
     if (grouped_applies(s)) return ConvAlgorithm::grouped;  // a register tile is wider than such a group
+    if (applies(pass, ConvAlgorithm::pixels, s)) return ConvAlgorithm::pixels;  // filters would not fill a vector
     const ConvAlgorithm dense = choose_dense(pass, s);
     return scatter_pays(pass, s) && (dense == ConvAlgorithm::direct || s.c <= scatter_channels(s))
                ? ConvAlgorithm::scatter
@@ -109,6 +114,8 @@ std::string name(ConvAlgorithm algorithm) {
             return "grouped";
         case ConvAlgorithm::scatter:
             return "scatter";
+        case ConvAlgorithm::pixels:
+            return "pixels";
     }
     return "";
 }

@@ -274,8 +274,7 @@ void winograd_filters(const WinogradFilters& s) {
 #pragma GCC unroll 5
             for (int i = 0; i < r; ++i)
 #pragma GCC unroll 5
-                for (int j = 0; j < r; ++j)
-                    __builtin_prefetch(w + kAhead * s.w_k + i * s.w_row + j * s.w_column);
+                for (int j = 0; j < r; ++j) __builtin_prefetch(w + kAhead * s.w_k + i * s.w_row + j * s.w_column);
             float* u = s.u + k * s.u_k + c;
             transform<r, points>(
                 FilterStep<points, r>{}, [&](int i, int j) { return lanes.load(w + i * s.w_row + j * s.w_column); },
