@@ -89,6 +89,22 @@ void add_direct_shapes(std::vector<Conv2dShape>& shapes) {
     shapes.push_back(s);
 }
 
+// Fewer filters than a vector has lanes: of one input channel, where lines are parts of one vector or of several, and
+// 1x1 of many channels.
+void add_few_filters(std::vector<Conv2dShape>& shapes) {
+    for (int64_t o = 1; o <= 9; ++o) {
+        Conv2dShape s = conv_shape(3, 9, 7 * o, 1, o, 5, 4);
+        s.pad_top = 3, s.pad_left = 2, s.pad_bottom = 1, s.pad_right = 4;
+        s.stride_h = 1 + o % 3, s.dilation_h = 1 + o % 2;
+        shapes.push_back(s);
+        s.dilation_w = 2, s.pad_left = 7 * o + 1;  // outputs that see padding alone
+        shapes.push_back(s);
+        shapes.push_back(conv_shape(2, 29, 29, 1, o, 3, 3));
+        shapes.push_back(conv_shape(5, 11, 17, 64, o, 1, 1));
+        shapes.push_back(conv_shape(1, 9, 7, 37, o, 1, 1));
+    }
+}
+
 std::vector<Conv2dShape> conv_shapes() {
     std::vector<Conv2dShape> shapes;
     for (int64_t size : kSizes) {
@@ -118,6 +134,7 @@ std::vector<Conv2dShape> conv_shapes() {
     add_groups(shapes, 2, 16, 32);
     add_groups(shapes, 2, 5, 7);
     add_direct_shapes(shapes);
+    add_few_filters(shapes);
     s = conv_shape(2, 7, 11, 130, 17, 3, 3);  // taps far apart, in place
     s.dilation_h = 2, s.dilation_w = 5;
     s.pad_top = 3, s.pad_left = s.pad_right = 6;
@@ -146,12 +163,17 @@ std::vector<Conv2dShape> dense_shapes() {
 // test(shape, rounding) for all shapes under the automatic choice, and for the dense ones under each algorithm;
 // rounding is how many times the error of the direct sum is allowed. Winograd's worst case is 69 times that (the
 // product of the norms of its transforms), what random numbers show 5 times.
+constexpr int kWinogradRounding = 8;
 template <class Test>
-void for_algorithms(Test test) {
-    for (const Conv2dShape& s : conv_shapes()) test(s, 1);
+void for_algorithms(cpu::ConvPass pass, Test test) {
+    for (const Conv2dShape& s : conv_shapes()) {
+        const std::vector<cpu::ConvAlgorithm> may = cpu::applicable_conv(pass, s);
+        const bool tiles = std::count(may.begin(), may.end(), cpu::ConvAlgorithm::winograd2);
+        test(s, tiles ? kWinogradRounding : 1);
+    }
     for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {
         cpu::force_conv(algorithm);
-        for (const Conv2dShape& s : dense_shapes()) test(s, algorithm[0] == 'w' ? 8 : 1);
+        for (const Conv2dShape& s : dense_shapes()) test(s, algorithm[0] == 'w' ? kWinogradRounding : 1);
     }
     cpu::force_conv("auto");
 }
@@ -205,7 +227,7 @@ void test_gemm_stack() {
 
 void test_conv2d() {
     size_t turn = 0;
-    for_algorithms([&](const Conv2dShape& s, int rounding) {
+    for_algorithms(cpu::ConvPass::forward, [&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(y_size(s));
         const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
@@ -220,7 +242,7 @@ void test_conv2d() {
 
 void test_conv2d_data_gradient() {
     size_t turn = 0;
-    for_algorithms([&](const Conv2dShape& s, int rounding) {
+    for_algorithms(cpu::ConvPass::data, [&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array dy = Array::random(y_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.c), dx(x_size(s));
         const double k = static_cast<double>(s.r * s.s * s.o / s.groups + 1);
@@ -235,7 +257,7 @@ void test_conv2d_data_gradient() {
 }
 
 void test_conv2d_weight_gradient() {
-    for_algorithms([&](const Conv2dShape& s, int rounding) {
+    for_algorithms(cpu::ConvPass::weights, [&](const Conv2dShape& s, int rounding) {
         Array x = Array::random(x_size(s)), dy = Array::random(y_size(s)), dw(w_size(s));
         check("conv2d_weight_gradient", {{dw, rounding * static_cast<double>(s.n * s.p * s.q) * kEps}},
               [&](const auto& b, auto t) {
@@ -259,7 +281,7 @@ static int64_t pooled_size(const Conv2dShape& s) {
 
 void test_conv2d_max_pool2d() {
     size_t turn = 0;
-    for_algorithms([&](const Conv2dShape& s, int rounding) {
+    for_algorithms(cpu::ConvPass::forward, [&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(pooled_size(s));
@@ -274,7 +296,7 @@ void test_conv2d_max_pool2d() {
 }
 
 void test_conv2d_max_pool2d_data_gradient() {
-    for_algorithms([&](const Conv2dShape& s, int rounding) {
+    for_algorithms(cpu::ConvPass::data, [&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
         const std::vector<uint8_t> argmax = random_places(pooled_size(s));
         Array dy = Array::random(pooled_size(s)), w = Array::random(w_size(s)), dx(x_size(s));
@@ -287,7 +309,7 @@ void test_conv2d_max_pool2d_data_gradient() {
 }
 
 void test_conv2d_max_pool2d_weight_gradient() {
-    for_algorithms([&](const Conv2dShape& s, int rounding) {
+    for_algorithms(cpu::ConvPass::weights, [&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
         const std::vector<uint8_t> argmax = random_places(pooled_size(s));
         Array x = Array::random(x_size(s)), dy = Array::random(pooled_size(s)), dw(w_size(s));
