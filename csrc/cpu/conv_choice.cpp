@@ -82,6 +82,12 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
     return false;
 }
 
+// A register tile is wider than such a group; one of several vectors fills it, for a weight gradient sooner.
+bool grouped_pays(ConvPass pass, const Conv2dShape& s) {
+    const int64_t vectors = std::min(s.c, s.o) / s.groups / kernels().vector_width;
+    return grouped_applies(s) && vectors < (pass == ConvPass::weights ? 2 : 4);
+}
+
 // Of so few input channels the direct data gradient would fill half of its vectors at most.
 bool scatter_pays(ConvPass pass, const Conv2dShape& s) {
     return pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width &&
@@ -90,7 +96,7 @@ bool scatter_pays(ConvPass pass, const Conv2dShape& s) {
 
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
     if (is_depthwise(s)) return ConvAlgorithm::depthwise;
-    if (grouped_applies(s)) return ConvAlgorithm::grouped;  // a register tile is wider than such a group
+    if (grouped_pays(pass, s)) return ConvAlgorithm::grouped;
     if (applies(pass, ConvAlgorithm::pixels, s)) return ConvAlgorithm::pixels;  // filters would not fill a vector
     const ConvAlgorithm dense = choose_dense(pass, s);
     return scatter_pays(pass, s) && (dense == ConvAlgorithm::direct || s.c <= scatter_channels(s))
