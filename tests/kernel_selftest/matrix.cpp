@@ -165,11 +165,10 @@ std::vector<Conv2dShape> dense_shapes() {
 // product of the norms of its transforms), what random numbers show 5 times.
 constexpr int kWinogradRounding = 8;
 template <class Test>
-void for_algorithms(cpu::ConvPass pass, Test test) {
+void for_algorithms(Test test) {
     for (const Conv2dShape& s : conv_shapes()) {
-        const std::vector<cpu::ConvAlgorithm> may = cpu::applicable_conv(pass, s);
-        const bool tiles = std::count(may.begin(), may.end(), cpu::ConvAlgorithm::winograd2);
-        test(s, tiles ? kWinogradRounding : 1);
+        const auto size = s.r == 5 ? cpu::WinogradTileSize::f2x5 : cpu::WinogradTileSize::f2x3;
+        test(s, cpu::winograd_applies(s, size) ? kWinogradRounding : 1);
     }
     for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {
         cpu::force_conv(algorithm);
@@ -227,7 +226,7 @@ void test_gemm_stack() {
 
 void test_conv2d() {
     size_t turn = 0;
-    for_algorithms(cpu::ConvPass::forward, [&](const Conv2dShape& s, int rounding) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(y_size(s));
         const double k = static_cast<double>(s.r * s.s * s.c / s.groups + 1);
@@ -242,7 +241,7 @@ void test_conv2d() {
 
 void test_conv2d_data_gradient() {
     size_t turn = 0;
-    for_algorithms(cpu::ConvPass::data, [&](const Conv2dShape& s, int rounding) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array dy = Array::random(y_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.c), dx(x_size(s));
         const double k = static_cast<double>(s.r * s.s * s.o / s.groups + 1);
@@ -257,7 +256,7 @@ void test_conv2d_data_gradient() {
 }
 
 void test_conv2d_weight_gradient() {
-    for_algorithms(cpu::ConvPass::weights, [&](const Conv2dShape& s, int rounding) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         Array x = Array::random(x_size(s)), dy = Array::random(y_size(s)), dw(w_size(s));
         check("conv2d_weight_gradient", {{dw, rounding * static_cast<double>(s.n * s.p * s.q) * kEps}},
               [&](const auto& b, auto t) {
@@ -281,7 +280,7 @@ static int64_t pooled_size(const Conv2dShape& s) {
 
 void test_conv2d_max_pool2d() {
     size_t turn = 0;
-    for_algorithms(cpu::ConvPass::forward, [&](const Conv2dShape& s, int rounding) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(pooled_size(s));
@@ -296,7 +295,7 @@ void test_conv2d_max_pool2d() {
 }
 
 void test_conv2d_max_pool2d_data_gradient() {
-    for_algorithms(cpu::ConvPass::data, [&](const Conv2dShape& s, int rounding) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
         const std::vector<uint8_t> argmax = random_places(pooled_size(s));
         Array dy = Array::random(pooled_size(s)), w = Array::random(w_size(s)), dx(x_size(s));
@@ -309,7 +308,7 @@ void test_conv2d_max_pool2d_data_gradient() {
 }
 
 void test_conv2d_max_pool2d_weight_gradient() {
-    for_algorithms(cpu::ConvPass::weights, [&](const Conv2dShape& s, int rounding) {
+    for_algorithms([&](const Conv2dShape& s, int rounding) {
         if (s.p < 2 || s.q < 2) return;
         const std::vector<uint8_t> argmax = random_places(pooled_size(s));
         Array x = Array::random(x_size(s)), dy = Array::random(pooled_size(s)), dw(w_size(s));
