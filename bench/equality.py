@@ -96,7 +96,7 @@ def main() -> None:
             for who, values in results[str(task)].items():
                 low, high = min(values), max(values)
                 print(
-                    f"{task!s:22} {who:8} mean {mean(values):.1e}, median {median(values):.1e}, {low:.1e} to {high:.1e}",
+                    f"{task!s:22} {who:8} mean {mean(values):.1e} median {median(values):.1e} {low:.1e} to {high:.1e}",
                     flush=True,
                 )
     if args.json:

@@ -54,21 +54,30 @@ def test_git_hash_of_the_checkout_or_the_build(monkeypatch, tmp_path):
     assert machine.git_hash() == ck._core.git_hash
 
 
-def test_rounds_that_are_not_quiet_are_left_out_unless_few_remain(monkeypatch):
-    class Slices:
-        """A peak that is low around every second round."""
+class Slices:
+    """A peak of which the rates are given."""
 
-        def __init__(self, rates):
-            self.rates, self.best = iter(rates), 100.0
+    def __init__(self, rates):
+        self.rates, self.best = iter(rates), 100.0
 
-        def sample(self):
-            return next(self.rates)
+    def sample(self):
+        return next(self.rates)
 
+
+def test_rounds_that_are_not_quiet_are_left_out_unless_few_remain():
     calls = {"a": lambda: None, "b": lambda: None}
     times = timing.measure(calls, 1, Slices([90, 90, 50, 90] * 20), rounds=4, seconds=60)
     assert times.kept == 4 and times.quiet and times.rounds > 4 and len(times.seconds["a"]) == 4
     times = timing.measure(calls, 1, Slices([90, 70] * 20), rounds=4, seconds=1e-9)
     assert times.kept == 0 and not times.quiet and len(times.seconds["b"]) == times.rounds == 3
+
+
+@pytest.mark.parametrize("threads, pauses", [(1, 0), (2, 1)])
+def test_several_threads_wait_for_those_that_checked_the_result(threads, pauses, monkeypatch):
+    events = []
+    monkeypatch.setattr(timing.time, "sleep", lambda seconds: events.append("pause"))
+    timing.measure({"a": lambda: events.append("a")}, threads, Slices([90] * 20), rounds=3, seconds=60)
+    assert events.index("a") == pauses and events.count("pause") == pauses
 
 
 def test_ratios_are_paired_by_round():

@@ -10,9 +10,12 @@
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
 #include "cpu/packing.h"
+#include "cpu/pixel_conv.h"
 
 namespace ck::cpu {
 namespace {
+
+constexpr int64_t kDotPixels = 512;  // of a task: their planes and a part of their channels stay in the L1
 
 // w[O,R,S,C/groups] to panels: a transpose, as the filters' rows become columns.
 void pack_filters(const DirectConv& s, const float* w, float* packed) {
@@ -25,8 +28,32 @@ void pack_filters(const DirectConv& s, const float* w, float* packed) {
     });
 }
 
+// So few filters that they would fill a small part of a vector: channels fill it, and an output is the dot product of
+// a pixel and a filter.
+bool dots_pay(const DirectConv& s) {
+    return pointwise(s) && s.groups == 1 && s.o <= kernels().gemm.dot_rows && s.c >= 2 * kernels().vector_width;
+}
+
+// s of merged pixels.
+void run_dots(const DirectConv& s, const float* x, const float* w, const float* bias, Activation act, float* y) {
+    const int64_t tasks = ceil_div(s.q, kDotPixels), workers = worker_count(tasks), size = s.o * kDotPixels;
+    Scratch<float> planes(workers * size);  // filter by filter
+    parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
+        float* const plane = planes.data() + worker * size;
+        const int64_t q = task * kDotPixels, count = std::min(kDotPixels, s.q - q);
+        kernels().gemm.dots(s.o, count, s.c, w, s.c, x + q * s.pixel, s.pixel, plane, kDotPixels);
+        for (int64_t o = 0; bias && o < s.o; ++o) {
+            float* to = plane + o * kDotPixels;
+            kernels().pointwise.binary(BinaryOp::add, count, to, 1, bias + o, 0, to);
+        }
+        if (act.kind != ActivationKind::none) kernels().gemm.epilogue(s.o, count, nullptr, act, plane, kDotPixels);
+        kernels().gemm.pack(s.o, count, plane, kDotPixels, 1, y + q * s.o, s.o);
+    });
+}
+
 void run_direct(const DirectConv& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
                 Activation act, float* y) {
+    if (dots_pay(s)) return run_dots(merge_pixels(s), x, w, bias, act, y);
     const PackedWeights filters(packed, packing_key(Packing::direct_conv, {s.groups, s.o, s.k()}),
                                 s.groups * packed_filter_size(s), [&](float* to) { pack_filters(s, w, to); });
     direct_conv(s, x, filters.data(), bias, act, y);
@@ -46,6 +73,8 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
         case ConvAlgorithm::winograd2:
             return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias,
                                  act, {y, false, nullptr});
+        case ConvAlgorithm::pixels:
+            return pixel_conv(s, x, w, bias, act, y);
         default:
             return run_direct(as_direct(s), x, w, packed, bias, act, y);
     }

@@ -10,6 +10,7 @@
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
+#include "cpu/pixel_conv.h"
 
 namespace ck::cpu {
 namespace {
@@ -259,9 +260,47 @@ void pointwise_weight_gradient(const Conv2dShape& s, const float* x, const float
     gemm({s.o, s.c, pixels, true, false}, dy, dense ? x : met.data(), nullptr, nullptr, Activation{}, dw);
 }
 
+// So few 1x1 filters that they would fill half of a vector at most: channels take the columns of the register tile and
+// filters its rows, both where they lie.
+bool few_filters(const DirectConv& s) {
+    const int64_t lanes = kernels().vector_width;
+    return pointwise(s) && s.groups == 1 && 2 * s.o <= lanes && s.c % lanes == 0;
+}
+
+// s of merged pixels.
+void few_filters_gradient(const DirectConv& s, const float* x, const float* dy, float* dw) {
+    const int64_t panel_columns = kernels().conv2d.panel_columns, size = s.o * s.c;
+    const int64_t range = ceil_div(ceil_div(s.q, kParts), kBlockPixels) * kBlockPixels, parts = ceil_div(s.q, range);
+    Scratch<int64_t> tap(s.o);
+    for (int64_t o = 0; o < s.o; ++o) tap.data()[o] = o;
+    Scratch<float> sums(parts * size);
+    parallel_for(parts, [&](int64_t part) {
+        WeightPanel panel{};
+        panel.rows = s.o;
+        panel.tap = tap.data();
+        panel.images = panel.lines = 1;
+        panel.x_pixel = s.o;
+        panel.dy_pixel = panel.dw_row = s.c;
+        const int64_t begin = part * range, end = std::min(s.q, begin + range);
+        for (int64_t q = begin; q < end; q += kBlockPixels) {
+            panel.pixels = std::min(kBlockPixels, end - q);
+            panel.x = dy + q * s.o;
+            panel.accumulate = q > begin;
+            for (int64_t c = 0; c < s.c; c += panel_columns) {
+                panel.columns = static_cast<int>(std::min(panel_columns, s.c - c));
+                panel.dy = x + q * s.c + c;
+                panel.dw = sums.data() + part * size + c;
+                kernels().conv2d.weight_panel(panel);
+            }
+        }
+    });
+    kernels().gemm.sum_parts(parts, size, sums.data(), size, dw);
+}
+
 void run_direct(const Conv2dShape& shape, const float* x, const float* dy, float* dw) {
     if (gemm_pays(shape)) return pointwise_weight_gradient(shape, x, dy, dw);
     const DirectConv s = merge_pixels(as_direct(shape));
+    if (few_filters(s)) return few_filters_gradient(s, x, dy, dw);
     const Plan plan = make_plan(s);
     const ConvWindows& v = plan.windows;
     Scratch<int64_t> tap(plan.unit.k());
@@ -308,6 +347,8 @@ void conv2d_weight_gradient(const Conv2dShape& s, const float* x, const float* d
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
             return winograd_weight_gradient(winograd_tile_size(algorithm, s), s, x, {dy, nullptr}, dw);
+        case ConvAlgorithm::pixels:
+            return pixel_weight_gradient(s, x, dy, dw);
         default:
             return run_direct(s, x, dy, dw);
     }

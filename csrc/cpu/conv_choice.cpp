@@ -8,18 +8,32 @@
 #include "cpu/depthwise.h"
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
+#include "cpu/pixel_conv.h"
 
 namespace ck::cpu {
 namespace {
 
 constexpr ConvAlgorithm kAll[] = {ConvAlgorithm::direct,    ConvAlgorithm::winograd4, ConvAlgorithm::winograd2,
-                                  ConvAlgorithm::depthwise, ConvAlgorithm::grouped,   ConvAlgorithm::scatter};
+                                  ConvAlgorithm::depthwise, ConvAlgorithm::grouped,   ConvAlgorithm::scatter,
+                                  ConvAlgorithm::pixels};
 
 std::atomic<int> forced{-1};  // a ConvAlgorithm, or none
 
-// With fewer channels on either side the transforms cost what the products save: about 200 instructions a tile and
-// vector of channels each.
-constexpr int64_t kWinogradChannels = 16;
+// Fewest channels for which tiles save more than their transforms cost, which grow with them as the direct sum does,
+// but not with what they meet: of a forward pass and a data gradient the channels that are summed, of a weight gradient
+// C, which fills the vectors. The crossings are from `convkit bench --algo all` over 1 to 64 channels on either side,
+// and close to each other on AVX-512 and AVX2.
+int64_t least_channels(ConvPass pass, WinogradTileSize size) {
+    if (pass == ConvPass::weights || size == WinogradTileSize::f2x3) return 12;
+    return size == WinogradTileSize::f4x3 ? 6 : 8;
+}
+
+// Input channels up to which spreading windows beats tiles as well: 5x5 tiles save less than 3x3 ones.
+int64_t scatter_channels(const Conv2dShape& s) {
+    return s.r == 5 ? 6 : 5;
+}
+// Fewer filters than this are multiplied sooner than one window of sums is added to memory.
+constexpr int64_t kScatterFilters = 5;
 
 // How many times fewer multiplications the tiles take than the direct sum, those beyond the image's edge included.
 double winograd_saving(WinogradTileSize size, const Conv2dShape& s) {
@@ -30,14 +44,16 @@ double winograd_saving(WinogradTileSize size, const Conv2dShape& s) {
 
 // The better of the tiles that apply, direct when they save less than their transforms cost. An image of fewer rows or
 // columns than the filter has taps that meet padding only: their gradient is zero, not nearly zero.
-ConvAlgorithm choose_dense(const Conv2dShape& s) {
+ConvAlgorithm choose_dense(ConvPass pass, const Conv2dShape& s) {
     constexpr double kLeastSaving = 1.5;
-    if (std::min(s.c, s.o) < kWinogradChannels || s.h < s.r || s.w < s.s) return ConvAlgorithm::direct;
+    if (s.h < s.r || s.w < s.s) return ConvAlgorithm::direct;
+    const int64_t channels = pass == ConvPass::data ? s.o : s.c;
     ConvAlgorithm best = ConvAlgorithm::direct;
     double saving = kLeastSaving;
     for (ConvAlgorithm algorithm : {ConvAlgorithm::winograd4, ConvAlgorithm::winograd2}) {
         const WinogradTileSize size = winograd_tile_size(algorithm, s);
         if (!winograd_applies(s, size) || winograd_saving(size, s) < saving) continue;
+        if (channels < least_channels(pass, size)) continue;
         // Six points cost a factor of 4 in rounding errors, four points nothing: docs/kernels.md.
         if (size != WinogradTileSize::f2x3 && precision() == Precision::precise) continue;
         best = algorithm;
@@ -60,17 +76,32 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
             return grouped_applies(s);
         case ConvAlgorithm::scatter:
             return pass == ConvPass::data && scatter_applies(s);
+        case ConvAlgorithm::pixels:
+            return pass != ConvPass::data && pixel_conv_applies(s);
     }
     return false;
 }
 
+// A register tile is wider than such a group; one of several vectors fills it, for a weight gradient sooner.
+bool grouped_pays(ConvPass pass, const Conv2dShape& s) {
+    const int64_t vectors = std::min(s.c, s.o) / s.groups / kernels().vector_width;
+    return grouped_applies(s) && vectors < (pass == ConvPass::weights ? 2 : 4);
+}
+
+// Of so few input channels the direct data gradient would fill half of its vectors at most.
+bool scatter_pays(ConvPass pass, const Conv2dShape& s) {
+    return pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width &&
+           s.o >= kScatterFilters;
+}
+
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
     if (is_depthwise(s)) return ConvAlgorithm::depthwise;
-    if (grouped_applies(s)) return ConvAlgorithm::grouped;  // a register tile is wider than such a group
-    // Of so few input channels the direct data gradient would fill half of its vectors at most.
-    if (pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width)
-        return ConvAlgorithm::scatter;
-    return choose_dense(s);
+    if (grouped_pays(pass, s)) return ConvAlgorithm::grouped;
+    if (applies(pass, ConvAlgorithm::pixels, s)) return ConvAlgorithm::pixels;  // filters would not fill a vector
+    const ConvAlgorithm dense = choose_dense(pass, s);
+    return scatter_pays(pass, s) && (dense == ConvAlgorithm::direct || s.c <= scatter_channels(s))
+               ? ConvAlgorithm::scatter
+               : dense;
 }
 
 }  // namespace
@@ -89,6 +120,8 @@ std::string name(ConvAlgorithm algorithm) {
             return "grouped";
         case ConvAlgorithm::scatter:
             return "scatter";
+        case ConvAlgorithm::pixels:
+            return "pixels";
     }
     return "";
 }

@@ -9,7 +9,7 @@
 namespace ck::cpu {
 
 enum class ConvPass : uint8_t { forward, data, weights };
-enum class ConvAlgorithm : uint8_t { direct, winograd4, winograd2, depthwise, grouped, scatter };
+enum class ConvAlgorithm : uint8_t { direct, winograd4, winograd2, depthwise, grouped, scatter, pixels };
 
 ConvAlgorithm choose_conv(ConvPass pass, const Conv2dShape& s);
 std::vector<ConvAlgorithm> applicable_conv(ConvPass pass, const Conv2dShape& s);  // the chosen one among them

@@ -100,10 +100,13 @@ DirectConv as_rotated(const Conv2dShape& s) {
     return d;
 }
 
+bool pointwise(const DirectConv& s) {
+    return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 && s.pad_left == 0 &&
+           s.p == s.h && s.q == s.w && s.y_row == s.q * s.y_pixel && s.y_image == s.p * s.y_row;
+}
+
 DirectConv merge_pixels(DirectConv s) {
-    const bool whole = s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
-                       s.pad_left == 0 && s.p == s.h && s.q == s.w;
-    if (!whole || s.y_row != s.q * s.y_pixel || s.y_image != s.p * s.y_row) return s;
+    if (!pointwise(s)) return s;
     s.w = s.q = s.n * s.p * s.q;
     s.n = s.h = s.p = 1;
     s.y_row = s.y_image = s.q * s.y_pixel;

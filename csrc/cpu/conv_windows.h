@@ -26,7 +26,9 @@ DirectConv as_direct(const Conv2dShape& s);
 // on those is each phase's own otherwise.
 DirectConv as_rotated(const Conv2dShape& s);
 
-// A 1x1 filter that reads every pixel once sees one long row: no edges to cut the work at. Others come back unchanged.
+// Whether a 1x1 filter reads every pixel once and y is dense.
+bool pointwise(const DirectConv& s);
+// Such a filter sees one long row: no edges to cut the work at. Others come back unchanged.
 DirectConv merge_pixels(DirectConv s);
 
 // Outputs are cut into blocks of `rows` (images follow each other) x `columns`. The window of output (p,q) of a block

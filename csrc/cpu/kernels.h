@@ -204,6 +204,40 @@ struct DepthwiseKernels {
     void (*weights)(const DepthwiseWeights& s);
 };
 
+// A line of a convolution of one input channel by few filters: output q's tap t is x[tap[t] + q].
+struct PixelLine {
+    int64_t pixels;
+    const float* x;
+    const int64_t* tap;  // [taps]
+    int64_t taps;
+    const float* w;     // [taps,filters]
+    const float* bias;  // [filters], may be null
+    int filters;        // 1 to most_filters
+    Activation act;
+    float* y;  // [pixels,filters]
+};
+
+// sums[taps,filters,vector_width] += x[line*x_line + tap + q] * dy[line*dy_line + filter*dy_filter + q], of which lane
+// i takes the pixels q = i, i + vector_width, ...; dy has zeros from `pixels` up to a whole vector.
+struct PixelWeights {
+    int64_t lines, pixels;
+    const float* x;
+    int64_t x_line;
+    const int64_t* tap;  // [taps]
+    int64_t taps;
+    const float* dy;
+    int64_t dy_line, dy_filter;
+    int filters;  // 1 to most_filters
+    float* sums;
+};
+
+// cpu/isa/pixel_conv.h
+struct PixelConvKernels {
+    int most_filters;
+    void (*line)(const PixelLine& s);
+    void (*weights)(const PixelWeights& s);
+};
+
 // As DepthwiseLine, for groups of group_in input and group_out output channels: outputs [first,last), whole panels of
 // vector_width or up to the last channel. When panels hold several groups, both sizes are equal and divide the width.
 struct GroupedLine {
@@ -346,6 +380,7 @@ struct CpuKernels {
     WinogradKernels winograd4x3, winograd2x3, winograd2x5;  // outputs x taps
     DepthwiseKernels depthwise;
     GroupedKernels grouped;
+    PixelConvKernels pixel_conv;
     Pool2dKernels pool2d;
     ResizeKernels resize;
     BatchNormKernels batch_norm;

@@ -17,6 +17,8 @@ constexpr int64_t kFewTiles = 160;            // so few that all of them stay in
 constexpr int64_t kFewFloats = kFewTiles * 512;  // transformed: 12 MiB
 constexpr int64_t kGroupColumns = 64;            // of a task then: each reads all of the tiles
 constexpr int64_t kGroupTasks = 4;               // groups that make it worth to share work by them
+constexpr int64_t kNearProducts = 96 * 1024;     // 384 KiB, beside which a chain of filters (36x64x64: 576 KiB)
+// stays in a 1 MiB L2 from its transform to its use
 
 // How a problem is cut; by its shape alone.
 struct Plan {
@@ -26,13 +28,15 @@ struct Plan {
     int64_t width, panels;  // of output channels
     int64_t group;          // panels of a task that has all tiles
     int64_t x_row, y_row;   // floats of a transformed tile's point
-    int64_t u_point;        // of a panel of filters
+    int64_t chain;          // channels of x whose filters a task of all tiles makes at a time
     bool by_group;          // a task is a group of panels for all tiles, else a block of tiles for all panels
     int64_t block, blocks;  // tiles
 
     int64_t x_point(int64_t count) const { return count * x_row + 16; }  // 16: points do not share their sets
     int64_t y_point(int64_t count) const { return count * y_row + 16; }
-    int64_t panel_size() const { return points * u_point; }
+    // Of a panel of filters for c channels of x. 3: as above.
+    int64_t u_point(int64_t c) const { return (c + 3) * width; }
+    int64_t panel_size(int64_t c) const { return points * u_point(c); }
 };
 
 Plan make_plan(WinogradTileSize size, const DirectConv& s) {
@@ -48,12 +52,14 @@ Plan make_plan(WinogradTileSize size, const DirectConv& s) {
                     plan.panels >= kGroupTasks * plan.group;
     plan.x_row = winograd_row(s.c);
     plan.y_row = plan.by_group ? plan.group * plan.width : winograd_row(s.o);
-    plan.u_point = (s.c + 3) * plan.width;  // 3: as above
     const int64_t fitting = kBlockFloats / (plan.points * (plan.x_row + plan.y_row));
     plan.block =
         plan.by_group ? plan.tiles.count : std::max(kLeastTiles, std::min(fitting, ceil_div(plan.tiles.count, kTasks)));
     plan.blocks = ceil_div(plan.tiles.count, plan.block);
     plan.block = ceil_div(plan.tiles.count, plan.blocks);
+    // Products that are near are added to once more for nothing; others pass through memory for every chain.
+    const bool near = plan.points * plan.y_point(plan.tiles.count) <= kNearProducts;
+    plan.chain = near ? std::min(s.c, kWinogradChain) : s.c;
     return plan;
 }
 
@@ -62,29 +68,35 @@ struct Filters {
     const float* w;
     bool rotated;
 
-    int64_t packed_size(const Plan& plan, const DirectConv& s) const { return rotated ? 0 : s.k() * plan.width; }
-    // Those of one panel, u[points][c][width]. `packed` holds packed_size floats.
-    void transform(const Plan& plan, const DirectConv& s, int64_t panel, float* packed, float* u) const;
+    int64_t packed_size(const Plan& plan, const DirectConv& s, int64_t channels) const {
+        return rotated ? 0 : s.r * s.s * channels * plan.width;
+    }
+    // Those of one panel for the channels [c0,c1), u[points][c1-c0][width]. `packed` holds packed_size floats.
+    void transform(const Plan& plan, const DirectConv& s, int64_t panel, int64_t c0, int64_t c1, float* packed,
+                   float* u) const;
 };
 
-void Filters::transform(const Plan& plan, const DirectConv& s, int64_t panel, float* packed, float* u) const {
-    const int64_t o = panel * plan.width, taps = s.r * s.s;
+void Filters::transform(const Plan& plan, const DirectConv& s, int64_t panel, int64_t c0, int64_t c1, float* packed,
+                        float* u) const {
+    const int64_t o = panel * plan.width, taps = s.r * s.s, channels = c1 - c0;
     WinogradFilters f{};
-    f.k = s.c;
+    f.k = channels;
     f.columns = std::min(plan.width, s.o - o);
     f.u = u;
-    f.u_point = plan.u_point;
+    f.u_point = plan.u_point(channels);
     f.u_k = plan.width;
     if (rotated) {  // output channels are contiguous already
-        f.w = w + (taps - 1) * s.o + o;
+        f.w = w + (c0 * taps + taps - 1) * s.o + o;
         f.w_row = -s.s * s.o;
         f.w_column = -s.o;
         f.w_k = taps * s.o;
     } else {
-        kernels().gemm.pack(f.columns, s.k(), w + o * s.k(), s.k(), 1, packed, plan.width);
+        for (int64_t tap = 0; tap < taps; ++tap)
+            kernels().gemm.pack(f.columns, channels, w + o * s.k() + tap * s.c + c0, s.k(), 1,
+                                packed + tap * channels * plan.width, plan.width);
         f.w = packed;
-        f.w_row = s.s * s.c * plan.width;
-        f.w_column = s.c * plan.width;
+        f.w_row = s.s * channels * plan.width;
+        f.w_column = channels * plan.width;
         f.w_k = plan.width;
     }
     plan.kernel->filters(f);
@@ -103,8 +115,9 @@ void transform_input(const Plan& plan, const DirectConv& s, const WinogradImage&
     }
 }
 
-// products[points][count][y_row] = v u for `columns` output channels.
-void multiply(const Plan& plan, int64_t c, int64_t count, int64_t columns, const float* v, const float* u,
+// products[points][count][y_row] (+)= v u for the channels [c0,c1) of x and `columns` output channels; u holds those
+// channels alone.
+void multiply(const Plan& plan, int64_t c0, int64_t c1, int64_t count, int64_t columns, const float* v, const float* u,
               float* products) {
     const GemmKernels& gemm = kernels().gemm;
     const int64_t most = plan.width <= gemm.narrow_columns ? gemm.narrow_rows : gemm.tile_rows;
@@ -116,16 +129,16 @@ void multiply(const Plan& plan, int64_t c, int64_t count, int64_t columns, const
     g.a_row = plan.x_row;
     g.a_tile = g.tile_rows * plan.x_row;
     g.a_k = 1;
-    g.b_panel = plan.panel_size();
+    g.b_panel = plan.panel_size(c1 - c0);
     g.b_k = plan.width;
     g.c_row = plan.y_row;
     for (int64_t point = 0; point < plan.points; ++point) {
         g.c = products + point * plan.y_point(count);
-        for (int64_t k = 0; k < c; k += kWinogradChain) {
-            g.k = std::min(kWinogradChain, c - k);
-            g.a = v + point * plan.x_point(count) + k;
-            g.b = u + point * plan.u_point + k * plan.width;
-            g.accumulate = k > 0;
+        for (int64_t c = c0; c < c1; c += kWinogradChain) {
+            g.k = std::min(kWinogradChain, c1 - c);
+            g.a = v + point * plan.x_point(count) + c;
+            g.b = u + point * plan.u_point(c1 - c0) + (c - c0) * plan.width;
+            g.accumulate = c > 0;
             gemm.block(g);
         }
     }
@@ -168,13 +181,13 @@ void run_blocks(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
         float* v = scratch.data() + worker * size;
         float* products = v + v_size;
         transform_input(plan, s, x, t0, t1, plan.x_point(count), v);
-        multiply(plan, s.c, count, s.o, v, u, products);
+        multiply(plan, 0, s.c, count, s.o, v, u, products);
         transform_output(plan, s, t0, t1, 0, s.o, products, bias, act, y);
     });
 }
 
 // Few tiles: transformed once, then every task takes the filters of some panels. u: of all panels, or null: each task
-// makes its own and uses them up while they are near.
+// makes its own, a chain of channels at a time, and uses them up while they are near.
 void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, const Filters& filters, const float* u,
                 const float* bias, Activation act, const WinogradResult& y) {
     const int64_t count = plan.tiles.count;
@@ -182,7 +195,8 @@ void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
     parallel_for(count, [&](int64_t t) {
         transform_input(plan, s, x, t, t + 1, plan.x_point(count), v.data() + t * plan.x_row);
     });
-    const int64_t packed_size = u ? 0 : filters.packed_size(plan, s), u_size = u ? 0 : plan.group * plan.panel_size();
+    const int64_t packed_size = u ? 0 : filters.packed_size(plan, s, plan.chain);
+    const int64_t u_size = u ? 0 : plan.group * plan.panel_size(plan.chain);
     const int64_t size = packed_size + u_size + plan.points * plan.y_point(count);
     const int64_t groups = ceil_div(plan.panels, plan.group), workers = worker_count(groups);
     Scratch<float> scratch(workers * size);
@@ -192,9 +206,13 @@ void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
         float* products = own + u_size;
         const int64_t first = task * plan.group, last = std::min(plan.panels, first + plan.group);
         const int64_t o = first * plan.width, columns = std::min(last * plan.width, s.o) - o;
-        for (int64_t panel = first; !u && panel < last; ++panel)
-            filters.transform(plan, s, panel, packed, own + (panel - first) * plan.panel_size());
-        multiply(plan, s.c, count, columns, v.data(), u ? u + first * plan.panel_size() : own, products);
+        if (u) multiply(plan, 0, s.c, count, columns, v.data(), u + first * plan.panel_size(s.c), products);
+        for (int64_t c = 0; !u && c < s.c; c += plan.chain) {
+            const int64_t end = std::min(s.c, c + plan.chain);
+            for (int64_t panel = first; panel < last; ++panel)
+                filters.transform(plan, s, panel, c, end, packed, own + (panel - first) * plan.panel_size(end - c));
+            multiply(plan, c, end, count, columns, v.data(), own, products);
+        }
         transform_output(plan, s, 0, count, o, columns, products, bias, act, y);
     });
 }
@@ -215,11 +233,12 @@ void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradIma
     const uint64_t key = packing_key(Packing::winograd, {static_cast<int64_t>(size), rotated, s.c, s.o});
     const DerivedCache::Lookup found = packed ? packed->find(key) : DerivedCache::Lookup{};
     if (plan.by_group && !found.buffer && !found.wanted) return run_groups(plan, s, x, filters, nullptr, bias, act, y);
-    const PackedWeights u(packed, key, found, plan.panels * plan.panel_size(), [&](float* to) {
-        const int64_t packed_size = filters.packed_size(plan, s), workers = worker_count(plan.panels);
+    const PackedWeights u(packed, key, found, plan.panels * plan.panel_size(s.c), [&](float* to) {
+        const int64_t packed_size = filters.packed_size(plan, s, s.c), workers = worker_count(plan.panels);
         Scratch<float> scratch(workers * packed_size);
         parallel_for(plan.panels, workers, [&](int64_t panel, int64_t worker) {
-            filters.transform(plan, s, panel, scratch.data() + worker * packed_size, to + panel * plan.panel_size());
+            filters.transform(plan, s, panel, 0, s.c, scratch.data() + worker * packed_size,
+                              to + panel * plan.panel_size(s.c));
         });
     });
     if (plan.by_group) return run_groups(plan, s, x, filters, u.data(), bias, act, y);

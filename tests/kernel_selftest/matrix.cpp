@@ -95,6 +95,22 @@ void add_direct_shapes(std::vector<Conv2dShape>& shapes) {
     shapes.push_back(s);
 }
 
+// Fewer filters than a vector has lanes: of one input channel, where lines are parts of one vector or of several, and
+// 1x1 of many channels.
+void add_few_filters(std::vector<Conv2dShape>& shapes) {
+    for (int64_t o = 1; o <= 9; ++o) {
+        Conv2dShape s = conv_shape(3, 9, 7 * o, 1, o, 5, 4);
+        s.pad_top = 3, s.pad_left = 2, s.pad_bottom = 1, s.pad_right = 4;
+        s.stride_h = 1 + o % 3, s.dilation_h = 1 + o % 2;
+        shapes.push_back(s);
+        s.dilation_w = 2, s.pad_left = 7 * o + 1;  // outputs that see padding alone
+        shapes.push_back(s);
+        shapes.push_back(conv_shape(2, 29, 29, 1, o, 3, 3));
+        shapes.push_back(conv_shape(5, 11, 17, 64, o, 1, 1));
+        shapes.push_back(conv_shape(1, 9, 7, 37, o, 1, 1));
+    }
+}
+
 std::vector<Conv2dShape> conv_shapes() {
     std::vector<Conv2dShape> shapes;
     for (int64_t size : kSizes) {
@@ -124,6 +140,7 @@ std::vector<Conv2dShape> conv_shapes() {
     add_groups(shapes, 2, 16, 32);
     add_groups(shapes, 2, 5, 7);
     add_direct_shapes(shapes);
+    add_few_filters(shapes);
     s = conv_shape(2, 7, 11, 130, 17, 3, 3);  // taps far apart, in place
     s.dilation_h = 2, s.dilation_w = 5;
     s.pad_top = 3, s.pad_left = s.pad_right = 6;
@@ -152,13 +169,17 @@ std::vector<Conv2dShape> dense_shapes() {
 // test(shape, rounding) for all shapes under the automatic choice, and for the dense ones under each algorithm;
 // rounding is how many times the error of the direct sum is allowed. Winograd's worst case is 69 times that (the
 // product of the norms of its transforms), what random numbers show 5 times.
+constexpr int kWinogradRounding = 8;
 template <class Test>
 void for_algorithms(Test test) {
-    for (const Conv2dShape& s : conv_shapes()) test(s, 1);
+    for (const Conv2dShape& s : conv_shapes()) {
+        const auto size = s.r == 5 ? cpu::WinogradTileSize::f2x5 : cpu::WinogradTileSize::f2x3;
+        test(s, cpu::winograd_applies(s, size) ? kWinogradRounding : 1);
+    }
     for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {
         cpu::force_conv(algorithm);
         run_on_cuda(algorithm[0] == 'd');  // the names are the CPU's
-        for (const Conv2dShape& s : dense_shapes()) test(s, algorithm[0] == 'w' ? 8 : 1);
+        for (const Conv2dShape& s : dense_shapes()) test(s, algorithm[0] == 'w' ? kWinogradRounding : 1);
     }
     cpu::force_conv("auto");
     run_on_cuda(true);

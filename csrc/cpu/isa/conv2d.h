@@ -90,7 +90,7 @@ struct ConvTileTable<vectors, std::integer_sequence<int, i...>> {
 // no pixel is computed twice and none is left to a low tile alone.
 template <int vectors>
 CK_INLINE void conv_tiles(const ConvPanel& s) {
-    constexpr int most = most_rows(vectors);
+    constexpr int most = most_named_rows(vectors);
     constexpr const ConvTileFunction* functions =
         ConvTileTable<vectors, std::make_integer_sequence<int, most>>::functions;
     const int64_t tiles = ceil_div(s.pixels, most), rows = ceil_div(s.pixels, tiles), k = s.taps * s.length;

@@ -6,6 +6,12 @@
 
 namespace {
 
+// Most rows of a tile whose rows are named by pointers: of one vector 8, which hide the latency of the additions and
+// leave room for all pointers in the 16 registers for them; 14 do not.
+constexpr int most_named_rows(int vectors) {
+    return vectors == 1 ? 8 : most_rows(vectors);
+}
+
 // Sums start at zero and are added to dw once, which keeps rounding errors to those of one block of pixels.
 template <int rows, int vectors>
 void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw) {
@@ -50,7 +56,7 @@ struct WeightTileTable<vectors, std::integer_sequence<int, i...>> {
 
 template <int vectors>
 CK_INLINE void weight_tiles(const WeightPanel& s) {
-    constexpr int most = most_rows(vectors);
+    constexpr int most = most_named_rows(vectors);
     constexpr const WeightTileFunction* functions =
         WeightTileTable<vectors, std::make_integer_sequence<int, most>>::functions;
     const int64_t tiles = ceil_div(s.rows, most), rows = ceil_div(s.rows, tiles);

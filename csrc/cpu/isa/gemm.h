@@ -20,7 +20,7 @@ CK_INLINE void transpose4(const float* src, int64_t row, float* dst, int64_t wid
 }
 
 // One panel whose rows are contiguous in k: 4x4 transposes, a cache line of every row at a time. The last group of rows
-// overlaps the one before, so any count from 4 upwards has no tail.
+// overlaps the one before, as does the last group of k, so any count from 4 upwards has no tail.
 void pack_transposed(int64_t rows, int64_t k, const float* src, int64_t row, float* dst, int64_t width) {
     constexpr int64_t kLine = 16, kAhead = 4 * kLine;  // rows are pages apart: the hardware does not look ahead
     for (int64_t p0 = 0; p0 < k; p0 += kLine) {
@@ -31,6 +31,10 @@ void pack_transposed(int64_t rows, int64_t k, const float* src, int64_t row, flo
             if (count == 4) {
                 for (int64_t q = i; q < i + 4; ++q) __builtin_prefetch(src + q * row + p + kAhead);
                 for (; p + 4 <= end; p += 4) transpose4(src + i * row + p, row, dst + p * width + i, width);
+                if (p < end && end >= 4) {
+                    p = end;
+                    transpose4(src + i * row + p - 4, row, dst + (p - 4) * width + i, width);
+                }
             }
             for (; p < end; ++p)
                 for (int64_t q = i; q < i + count; ++q) dst[p * width + q] = src[q * row + p];

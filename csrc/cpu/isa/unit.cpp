@@ -17,6 +17,7 @@ using namespace ck::cpu;
 #include "cpu/isa/grouped.h"
 #include "cpu/isa/loss.h"
 #include "cpu/isa/optimizer.h"
+#include "cpu/isa/pixel_conv.h"
 #include "cpu/isa/pointwise.h"
 #include "cpu/isa/pool2d.h"
 #include "cpu/isa/probe.h"
@@ -32,10 +33,10 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA), kWidth,          kPointwiseKernels, kGemmKernels,      kConv2dKernels,
-        kWinograd<4, 3>, kWinograd<2, 3>, kWinograd<2, 5>,   kDepthwiseKernels, kGroupedKernels,
-        kPool2dKernels,  kResizeKernels,  kBatchNormKernels, kOptimizerKernels, kReduceKernels,
-        kSoftmaxKernels, kLossKernels,    kDropoutKernels,   kProbeKernels,
+        CK_TEXT(CK_ISA),   kWidth,          kPointwiseKernels, kGemmKernels,      kConv2dKernels,
+        kWinograd<4, 3>,   kWinograd<2, 3>, kWinograd<2, 5>,   kDepthwiseKernels, kGroupedKernels,
+        kPixelConvKernels, kPool2dKernels,  kResizeKernels,    kBatchNormKernels, kOptimizerKernels,
+        kReduceKernels,    kSoftmaxKernels, kLossKernels,      kDropoutKernels,   kProbeKernels,
     };
     return table;
 }

@@ -267,9 +267,14 @@ void winograd_output_pooled(const WinogradOutput& s) {
 // u[point][k][columns] = G w G^T, columns rounded up to whole vectors.
 template <int r, int points>
 void winograd_filters(const WinogradFilters& s) {
+    constexpr int64_t kAhead = 4;  // channels, whose filters lie kilobytes apart: the hardware does not look ahead
     for (int64_t k = 0; k < s.k; ++k) {
         for_vectors(s.columns, [&](int64_t c, auto lanes) {
             const float* w = s.w + k * s.w_k + c;
+#pragma GCC unroll 5
+            for (int i = 0; i < r; ++i)
+#pragma GCC unroll 5
+                for (int j = 0; j < r; ++j) __builtin_prefetch(w + kAhead * s.w_k + i * s.w_row + j * s.w_column);
             float* u = s.u + k * s.u_k + c;
             transform<r, points>(
                 FilterStep<points, r>{}, [&](int i, int j) { return lanes.load(w + i * s.w_row + j * s.w_column); },

@@ -21,7 +21,7 @@ SLICE = 3e-3  # seconds: far above the clocks' resolution and a thread team's st
 PROBE = 200.0  # microseconds of multiply-adds before and after a round
 QUIET = 0.8  # of the best peak seen
 FEWEST = 3  # rounds that make a median; with fewer quiet ones, all are taken
-_PAUSE = 0.01  # seconds: OpenMP's workers spin for some 4 ms after a loop before they sleep
+_PAUSE = 0.03  # seconds: after their work OpenBLAS's threads spin for 2^26 cycles, about 20 ms, OpenMP's for some 4 ms
 _COPY = 256 << 20  # bytes: beyond every last-level cache
 
 
@@ -94,9 +94,12 @@ def measure(
     """Rounds until ``rounds`` of them were quiet or ``seconds`` have passed, but at least three.
 
     ``pause`` waits before every slice until the workers of the one before have stopped spinning: contestants with
-    threads of their own would otherwise take cores from each other.
+    threads of their own would otherwise take cores from each other. Once this waits in any case: numpy's threads have
+    just checked the results.
     """
     now = clock(threads)
+    if threads > 1:
+        time.sleep(_PAUSE)
     pause = _PAUSE if pause and threads > 1 else 0.0
     names = list(contestants)
     repeats = {name: _repeats(contestants[name], now) for name in names}
