@@ -177,11 +177,26 @@ struct GradientSums {
     float g, product;
 };
 
-// g from the result where there was a residual, to dz; else from x, which is read anyway.
+// dy becomes g = dL/dz: from the result y, which a residual was added to, or else from x, which is read anyway.
+template <class T, int n>
+__device__ __forceinline__ void activation_gradient_of(const Affine<n>& affine, Activation act, const float (&x)[n],
+                                                       const T* y /*may be null*/, int64_t at, float (&dy)[n]) {
+    if (act.kind == ActivationKind::none) return;
+    float result[n];
+    if (y) {
+        load(y + at, result);
+    } else {
+#pragma unroll
+        for (int j = 0; j < n; ++j) result[j] = affine(j, x[j]);
+        activate(act, result);
+    }
+    activation_gradient(act, result, dy);
+}
+
 template <class T, int n>
 __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
     gradient_sums_kernel(int64_t rows, int64_t c, ColumnTiles tiles, Activation act, Channels channels,
-                         const T* __restrict__ x /*[rows,c]*/, const T* __restrict__ y /*[rows,c], with dz*/,
+                         const T* __restrict__ x /*[rows,c]*/, const T* __restrict__ y /*[rows,c] or null*/,
                          const T* __restrict__ dy /*[rows,c]*/, T* __restrict__ dz /*[rows,c] or null*/,
                          GradientSums* __restrict__ sums /*[c,chunks]*/) {
     CK_SHARED(GradientSums, all, [n][kElementwiseThreads]);  // 16 KiB at most
@@ -191,17 +206,10 @@ __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
 #pragma unroll 4
     for (int64_t row = strip.first; row < strip.end && strip.c0 < c; row += strip.lines) {
         const int64_t at = row * c + strip.c0;
-        float value[n], result[n], g[n];
+        float value[n], g[n];
         load(x + at, value);
         load(dy + at, g);
-        if (dz) {
-            load(y + at, result);
-        } else {
-#pragma unroll
-            for (int j = 0; j < n; ++j) result[j] = affine(j, value[j]);
-            activate(act, result);
-        }
-        activation_gradient(act, result, g);
+        activation_gradient_of(affine, act, value, y, at, g);
         if (dz) store(dz + at, g);
 #pragma unroll
         for (int j = 0; j < n; ++j) {
@@ -252,29 +260,27 @@ __global__ void __launch_bounds__(kFinishThreads)
     corrections[j] = {static_cast<float>(-share * r * r * product), static_cast<float>(-share * g)};
 }
 
-// `from` is g where the first pass has stored it, else dy.
+// `from` is dy, with an activation whose result is y or, without y, follows from x; or what the first pass stored, g.
 template <class T, int n>
 __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
     gradient_kernel(int64_t rows, int64_t c, ColumnTiles tiles, Activation act, bool training, Channels channels,
                     const Correction* __restrict__ corrections /*[c]*/, const T* __restrict__ x /*[rows,c]*/,
-                    const T* __restrict__ from /*[rows,c]*/, T* __restrict__ dx /*[rows,c]*/) {
+                    const T* __restrict__ y /*[rows,c] or null*/, const T* __restrict__ from /*[rows,c]*/,
+                    T* __restrict__ dx /*[rows,c]*/) {
     const Strip strip(tiles, rows, n, gridDim.y - 1 - blockIdx.y);
     if (strip.c0 >= c) return;
     const Affine<n> affine(channels, strip.c0, c);
     Correction correction[n];
 #pragma unroll
     for (int j = 0; j < n; ++j) correction[j] = corrections[strip.c0 + j];
-    const bool needs_x = training || act.kind != ActivationKind::none;
+    const bool needs_x = training || (act.kind != ActivationKind::none && !y);
 #pragma unroll 4
     for (int64_t row = strip.first; row < strip.end; row += strip.lines) {
         const int64_t at = row * c + strip.c0;
-        float value[n] = {}, result[n], g[n];
+        float value[n] = {}, g[n];
         load(from + at, g);
         if (needs_x) load(x + at, value);
-#pragma unroll
-        for (int j = 0; j < n; ++j) result[j] = affine(j, value[j]);
-        activate(act, result);
-        activation_gradient(act, result, g);
+        activation_gradient_of(affine, act, value, y, at, g);
 #pragma unroll
         for (int j = 0; j < n; ++j) {
             const float means = fmaf(correction[j].slope, value[j] - affine.mean[j], correction[j].offset);
@@ -333,14 +339,18 @@ void batch_norm_gradient(const BatchNormShape& s, const T* x, const Param<T>* me
     const Channels channels{mean, variance, weight, bias, static_cast<float>(s.eps)};
     const Scratch<GradientSums> sums(op, s.c * tiles.chunks);
     const Scratch<Correction> corrections(op, s.c);
+    const Activation act = s.activation;
+    const T* result = dz ? y : nullptr;
     launch(op, wide ? gradient_sums_kernel<T, kVector<T>> : gradient_sums_kernel<T, 1>, grid_of(tiles),
-           kElementwiseThreads, 0, s.rows, s.c, tiles, s.activation, channels, x, y, dy, dz, sums.data());
+           kElementwiseThreads, 0, s.rows, s.c, tiles, act, channels, x, result, dy, dz, sums.data());
     launch(op, gradient_finish_kernel, one_each(s.c), kFinishThreads, 0, s.rows, tiles.chunks, s.training, channels,
            sums.data(), dweight, dbias, corrections.data());
     if (s.rows == 0) return;
+    // The second pass reads dz instead of y and dy where it is dy or 0 and so has lost nothing as a bfloat16.
+    const bool from_dz = dz && (act.kind == ActivationKind::relu || act.kind == ActivationKind::relu6);
     launch(op, wide ? gradient_kernel<T, kVector<T>> : gradient_kernel<T, 1>, grid_of(tiles), kElementwiseThreads, 0,
-           s.rows, s.c, tiles, dz ? Activation{} : s.activation, s.training, channels, corrections.data(), x,
-           dz ? dz : dy, dx);
+           s.rows, s.c, tiles, from_dz ? Activation{} : act, s.training, channels, corrections.data(), x, result,
+           from_dz ? dz : dy, dx);
 }
 
 }  // namespace ck::cuda

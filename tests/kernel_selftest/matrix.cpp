@@ -123,6 +123,12 @@ std::vector<Conv2dShape> conv_shapes() {
         depthwise.pad_top = depthwise.pad_left = depthwise.pad_bottom = depthwise.pad_right = 1;
         shapes.push_back(depthwise);
     }
+    for (int64_t taps : {3, 5, 13}) {  // depthwise, several parts of the pixels, taps and channels
+        Conv2dShape depthwise = conv_shape(2, 17, 18, 40, 40, taps, taps);
+        depthwise.groups = 40;
+        depthwise.stride_w = 2, depthwise.pad_top = depthwise.pad_left = taps / 2;
+        shapes.push_back(depthwise);
+    }
     Conv2dShape s = conv_shape(2, 11, 9, 6, 8, 3, 2);  // everything asymmetric
     s.groups = 2;
     s.stride_h = 2, s.stride_w = 3, s.dilation_h = 2;

@@ -101,28 +101,50 @@ void test_dropout() {
     }
 }
 
+// x[rows,c] of less than one chunk of rows and of several, of one strip of channels and of several.
+struct BatchNormSize {
+    int64_t rows, c;
+};
+static std::vector<BatchNormSize> batch_norm_sizes() {
+    std::vector<BatchNormSize> sizes = {{701, 36}, {1100, 8}, {90, 264}};
+    for (int64_t c : kSizes) sizes.insert(sizes.end(), {{2, c}, {37, c}});
+    return sizes;
+}
+
+// A mean far from 0 in comparison with the deviations: squares summed as they are would leave nothing of the variance.
+static void far_from_zero() {
+    const int64_t rows = 600, c = 8;
+    Array x = Array::random(rows * c, 1000, 1001), mean(c), variance(c);
+    check("batch_norm_statistics, far from 0", {{mean, 0}, {variance, 1e-4}}, [&](const auto& b, auto t) {
+        using T = decltype(t);
+        b.batch_norm_statistics(rows, c, 0.1, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(), nullptr,
+                                nullptr);
+    });
+}
+
 void test_batch_norm_statistics() {
-    for (int64_t c : kSizes)
-        for (int64_t rows : {2, 37}) {
-            Array x = Array::random(rows * c), mean(c), variance(c), running_mean(c), running_var(c);
-            Array mean_before = Array::random(c), var_before = Array::random(c, 0.5f, 1);
-            const double bound = static_cast<double>(rows) * kEps;
-            check("batch_norm_statistics",
-                  {{mean, bound}, {variance, 4 * bound}, {running_mean, bound}, {running_var, 4 * bound}},
-                  [&](const auto& b, auto t) {
-                      using T = decltype(t);
-                      assign<T>(running_mean, mean_before);
-                      assign<T>(running_var, var_before);
-                      b.batch_norm_statistics(rows, c, 0.125, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(),
-                                              running_mean.as<Param<T>>(), running_var.as<Param<T>>());
-                  });
-        }
+    for (const BatchNormSize& size : batch_norm_sizes()) {
+        const int64_t rows = size.rows, c = size.c;
+        Array x = Array::random(rows * c), mean(c), variance(c), running_mean(c), running_var(c);
+        Array mean_before = Array::random(c), var_before = Array::random(c, 0.5f, 1);
+        const double bound = static_cast<double>(rows) * kEps;
+        check("batch_norm_statistics",
+              {{mean, bound}, {variance, 4 * bound}, {running_mean, bound}, {running_var, 4 * bound}},
+              [&](const auto& b, auto t) {
+                  using T = decltype(t);
+                  assign<T>(running_mean, mean_before);
+                  assign<T>(running_var, var_before);
+                  b.batch_norm_statistics(rows, c, 0.125, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(),
+                                          running_mean.as<Param<T>>(), running_var.as<Param<T>>());
+              });
+    }
+    far_from_zero();
 }
 
 void test_batch_norm() {
     for (ActivationKind kind : {ActivationKind::none, ActivationKind::relu, ActivationKind::tanh})
-        for (int64_t c : kSizes) {
-            const int64_t rows = 37;
+        for (const BatchNormSize& size : batch_norm_sizes()) {
+            const int64_t rows = size.rows, c = size.c;
             const BatchNormShape s{rows, c, 1e-3, {kind}, true};
             Array x = Array::random(rows * c), mean = Array::random(c), variance = Array::random(c, 0.5f, 1);
             Array weight = Array::random(c), bias = Array::random(c), residual = Array::random(rows * c), y(rows * c);
@@ -135,26 +157,33 @@ void test_batch_norm() {
         }
 }
 
+// With a residual y is anything, for it may have been anything; without, it is what batch_norm makes of x.
+static void batch_norm_gradient(const BatchNormShape& s, bool residual) {
+    const int64_t n = s.rows * s.c;
+    const bool active = s.activation.kind != ActivationKind::none;
+    Array x = Array::random(n), mean = Array::random(s.c), variance = Array::random(s.c, 0.5f, 1);
+    Array weight = Array::random(s.c), bias = Array::random(s.c), y = Array::random(n), dy = Array::random(n);
+    Array dx(n), dweight(s.c), dbias(s.c), dz(active && residual ? n : 0);
+    const double bound = static_cast<double>(s.rows) * 8 * kEps;
+    check("batch_norm_gradient", {{dx, bound}, {dweight, bound}, {dbias, bound}, {dz, 4 * kEps}},
+          [&](const auto& b, auto t) {
+              using T = decltype(t);
+              if (!residual)
+                  b.batch_norm(s, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(), weight.as<Param<T>>(),
+                               bias.as<Param<T>>(), nullptr, y.as<T>());
+              b.batch_norm_gradient(s, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(), weight.as<Param<T>>(),
+                                    bias.as<Param<T>>(), active ? y.as<T>() : nullptr, dy.as<T>(), dx.as<T>(),
+                                    dweight.as<Param<T>>(), dbias.as<Param<T>>(),
+                                    active && residual ? dz.as<T>() : nullptr);
+          });
+}
+
 void test_batch_norm_gradient() {
     for (bool training : {false, true})
-        for (ActivationKind kind : {ActivationKind::none, ActivationKind::relu, ActivationKind::tanh})
-            for (int64_t c : kSizes) {
-                const int64_t rows = 37, n = rows * c;
-                const BatchNormShape s{rows, c, 1e-3, {kind}, training};
-                const bool active = kind != ActivationKind::none;
-                Array x = Array::random(n), mean = Array::random(c), variance = Array::random(c, 0.5f, 1);
-                Array weight = Array::random(c), bias = Array::random(c), y = Array::random(n), dy = Array::random(n);
-                Array dx(n), dweight(c), dbias(c), dz(active ? n : 0);
-                const double bound = static_cast<double>(rows) * 8 * kEps;
-                check("batch_norm_gradient", {{dx, bound}, {dweight, bound}, {dbias, bound}, {dz, 4 * kEps}},
-                      [&](const auto& b, auto t) {
-                          using T = decltype(t);
-                          b.batch_norm_gradient(
-                              s, x.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(), weight.as<Param<T>>(),
-                              bias.as<Param<T>>(), active ? y.as<T>() : nullptr, dy.as<T>(), dx.as<T>(),
-                              dweight.as<Param<T>>(), dbias.as<Param<T>>(), active ? dz.as<T>() : nullptr);
-                      });
-            }
+        for (bool residual : {false, true})
+            for (ActivationKind kind : {ActivationKind::none, ActivationKind::relu, ActivationKind::tanh})
+                for (const BatchNormSize& size : batch_norm_sizes())
+                    batch_norm_gradient({size.rows, size.c, 1e-3, {kind}, training}, residual);
 }
 
 // One array for the parameters of a step, in this order: some begin at a multiple of 16 bytes, one is empty, and they
