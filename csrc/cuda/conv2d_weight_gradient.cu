@@ -7,12 +7,13 @@
 namespace ck::cuda {
 
 template <class T>
-void conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T* dy, T* dw) {
-    if (s.groups > 1) return grouped_conv2d_weight_gradient<T>(s, x, dy, dw);
+void conv2d_weight_gradient(const Conv2dShape& shape, const T* x, const T* dy, T* dw) {
+    if (shape.groups > 1) return grouped_conv2d_weight_gradient<T>(shape, x, dy, dw);
+    const Op op{"conv2d_weight_gradient", {shape.n, shape.h, shape.w, shape.c, shape.o, shape.r, shape.s}};
+    const Conv2dShape s = kernel_shape(op, shape);
     const ProductSize size{s.o, s.r * s.s * s.c, s.n * s.p * s.q};
-    multiply<T>({"conv2d_weight_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s}}, size,
-                Operand<Along::mn, Matrix<T>>{{dy, size.k, size.m}},
-                Operand<Along::mn, Windows<T>>{convolution_windows(s, x)}, DenseRows(size),
+    multiply<T>(op, size, Operand<Along::mn, Matrix<T>>{{dy, size.k, size.m}},
+                Operand<Along::mn, WindowMatrix<T>>{convolution_windows(s, x)}, DenseRows(size),
                 {nullptr, Activation{}, dw});
 }
 

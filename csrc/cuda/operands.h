@@ -5,8 +5,8 @@
 #pragma once
 #include "core/phase_axis.h"
 #include "core/shapes.h"
-#include "cuda/divisor.h"
 #include "cuda/element.h"
+#include "cuda/pixels.h"
 
 namespace ck::cuda {
 
@@ -35,23 +35,24 @@ struct Matrix {
 };
 
 // Along one axis window i meets through tap t the pixel i*stride + t*dilation - pad.
-struct WindowAxis {
+struct PatchAxis {
     int64_t windows, taps, stride, dilation, pad;
 };
 
 // The windows of pixels[N,H,W,C], [N*windows_h*windows_w, taps_h*taps_w*C]: the matrix of a convolution (im2col), which
 // exists in no memory. C is never 0: front doors refuse it.
 template <class T>
-struct Windows {
+struct WindowMatrix {
     using Element = T;
     const T* data;
     int h, w, c;
     int rows, columns;
     bool vectors;
     int stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
-    Divisor windows_h, windows_w, taps_w, channels;
+    Divider windows_h, windows_w, taps_w, channels;
 
-    Windows(const T* data, int64_t n, int64_t h, int64_t w, int64_t c, const WindowAxis& down, const WindowAxis& across)
+    WindowMatrix(const T* data, int64_t n, int64_t h, int64_t w, int64_t c, const PatchAxis& down,
+                 const PatchAxis& across)
         : data(data),
           h(static_cast<int>(h)),
           w(static_cast<int>(w)),
@@ -78,14 +79,14 @@ struct Windows {
     };
     __device__ Place row(int i) const {
         if (i >= rows) return {0, kOutside, 0};
-        int q = i, p = windows_w.split(q);
-        const int image = windows_h.split(p);
+        const int line = windows_w.quotient(i), image = windows_h.quotient(line);
+        const int p = windows_h.remainder(line, image), q = windows_w.remainder(i, line);
         return place(image, p * stride_h - pad_h, q * stride_w - pad_w, 0);
     }
     __device__ Place column(int j) const {
         if (j >= columns) return {0, kOutside, 0};
-        int channel = j, across = channels.split(channel);
-        const int down = taps_w.split(across);
+        const int tap = channels.quotient(j), down = taps_w.quotient(tap);
+        const int across = taps_w.remainder(tap, down), channel = channels.remainder(j, tap);
         return place(0, down * dilation_h, across * dilation_w, channel);
     }
     __device__ const T* at(const Place& row, const Place& column) const {
@@ -100,9 +101,20 @@ struct Windows {
     }
 };
 
+// For kernels: sizes whose sums fit 32 bits, strides of a single window and dilations of a single tap, which lead
+// nowhere and may be of any size, 1.
+inline Conv2dShape kernel_shape(const Op& op, Conv2dShape s) {
+    if (s.p == 1) s.stride_h = 1;
+    if (s.q == 1) s.stride_w = 1;
+    if (s.r == 1) s.dilation_h = 1;
+    if (s.s == 1) s.dilation_w = 1;
+    check_sizes(op, {s.h, s.w, s.p, s.q, s.r * s.dilation_h, s.s * s.dilation_w, s.pad_top, s.pad_left});
+    return s;
+}
+
 // As the filters of a convolution meet them.
 template <class T>
-Windows<T> convolution_windows(const Conv2dShape& s, const T* x /*[N,H,W,C]*/) {
+WindowMatrix<T> convolution_windows(const Conv2dShape& s, const T* x /*[N,H,W,C]*/) {
     return {x,
             s.n,
             s.h,
@@ -114,15 +126,15 @@ Windows<T> convolution_windows(const Conv2dShape& s, const T* x /*[N,H,W,C]*/) {
 
 // The filters w[O,R,S,C] of one phase of the adjoint, [taps_h*taps_w*O, C], the taps rotated.
 template <class T>
-struct PhaseFilters {
+struct FilterMatrix {
     using Element = T;
     const T* data;
     int rows, c, r, s;
     bool vectors;
     int last_h, last_w, step_h, step_w;  // tap a of the phase is tap last - a*step of the filter
-    Divisor taps_w, filters;
+    Divider taps_w, filters;
 
-    PhaseFilters(const T* data, const Conv2dShape& shape, const PhaseAxis& down, const PhaseAxis& across)
+    FilterMatrix(const T* data, const Conv2dShape& shape, const PhaseAxis& down, const PhaseAxis& across)
         : data(data),
           rows(static_cast<int>(down.taps * across.taps * shape.o)),
           c(static_cast<int>(shape.c)),
@@ -141,8 +153,8 @@ struct PhaseFilters {
     };
     __device__ Row row(int i) const {
         if (i >= rows) return {-1};
-        int filter = i, across = filters.split(filter);
-        const int down = taps_w.split(across);
+        const int tap = filters.quotient(i), down = taps_w.quotient(tap);
+        const int across = taps_w.remainder(tap, down), filter = filters.remainder(i, tap);
         return {((int64_t{filter} * r + last_h - down * step_h) * s + last_w - across * step_w) * c};
     }
     __device__ int column(int j) const { return j < c ? j : -1; }

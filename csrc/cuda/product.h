@@ -36,7 +36,7 @@ struct StackRows : DenseRows {
 struct PhaseRows {
     static constexpr bool kStacked = false;
     int h, w, c, first_h, first_w, stride_h, stride_w;
-    Divisor phase_h, phase_w;  // pixels of the phase
+    Divider phase_h, phase_w;  // pixels of the phase
 
     PhaseRows(const Conv2dShape& s, int64_t first_h, int64_t first_w, const PhaseAxis& down, const PhaseAxis& across)
         : h(static_cast<int>(s.h)),
@@ -51,8 +51,8 @@ struct PhaseRows {
     int64_t products() const { return 1; }
     bool splittable() const { return false; }
     __device__ int64_t offset(int, int row) const {
-        int j = row, i = phase_w.split(j);
-        const int image = phase_h.split(i);
+        const int line = phase_w.quotient(row), image = phase_h.quotient(line);
+        const int i = phase_h.remainder(line, image), j = phase_w.remainder(row, line);
         return ((int64_t{image} * h + first_h + i * stride_h) * w + first_w + j * stride_w) * c;
     }
 };
