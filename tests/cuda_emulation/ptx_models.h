@@ -33,23 +33,6 @@ inline uint32_t to_tf32(float value) {
     std::memcpy(&bits, &value, 4);
     return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & 0xffffe000u;
 }
-// cvt.rn.bf16: to nearest, ties to even.
-inline uint16_t to_bf16(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fff;
-    return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-inline float from_bf16(uint32_t bits) {
-    bits <<= 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
-}
-// cvt.rn.bf16x2: `low` in the low half.
-inline uint32_t pack_bf16(float low, float high) {
-    return to_bf16(low) | static_cast<uint32_t>(to_bf16(high)) << 16;
-}
 
 namespace models {
 
@@ -113,7 +96,12 @@ struct Tf32 {
 struct Bf16 {
     static constexpr int kDepth = 16, kPack = 2;
     static const char* name() { return "mma.bf16"; }
-    static float element(uint32_t bits, int i) { return from_bf16(i ? bits >> 16 : bits & 0xffff); }
+    static float element(uint32_t bits, int i) {
+        bits = i ? bits & 0xffff0000u : bits << 16;
+        float value;
+        std::memcpy(&value, &bits, 4);
+        return value;
+    }
 };
 
 template <class Type>

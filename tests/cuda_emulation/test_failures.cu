@@ -1,7 +1,6 @@
 // Kernels that must end with a message, and the same message in every order.
 #include "check.h"
-#include "cuda/cuda.h"
-#include "ptx_models.h"
+#include "cuda/ptx.h"
 #include "tests.h"
 
 namespace emulation_test {

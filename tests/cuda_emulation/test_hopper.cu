@@ -4,6 +4,7 @@
 #include <random>
 
 #include "check.h"
+#include "core/dtype.h"
 #include "cuda/cuda.h"
 #include "hopper_models.h"
 #include "tests.h"
@@ -22,7 +23,7 @@ T as(float value) {
     if constexpr (sizeof(T) == 4)
         return value;
     else
-        return ck::cuda::to_bf16(value);
+        return ck::bfloat16(value).bits;
 }
 
 // D[64, 24] = A[64, 128 bytes] B[24, 128 bytes]^T; element i of thread t to out[t * 12 + i].

@@ -1,7 +1,6 @@
 #include "bugs.h"
 #include "check.h"
-#include "cuda/cuda.h"
-#include "ptx_models.h"
+#include "cuda/ptx.h"
 
 using emulation_test::Buffer;
 using emulation_test::launch;
