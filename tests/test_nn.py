@@ -112,6 +112,7 @@ def test_train_eval_requires_grad():
     assert model(rand(1, 4, 4, 2)).requires_grad
 
 
+@pytest.mark.cpu_only
 def test_to_dtype_keeps_the_objects():
     model = Block()
     before = list(model.parameters())
