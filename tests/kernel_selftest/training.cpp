@@ -146,7 +146,8 @@ void test_batch_norm_gradient() {
                 Array weight = Array::random(c), bias = Array::random(c), y = Array::random(n), dy = Array::random(n);
                 Array dx(n), dweight(c), dbias(c), dz(active ? n : 0);
                 const double bound = static_cast<double>(rows) * 8 * kEps;
-                check("batch_norm_gradient", {{dx, bound}, {dweight, bound}, {dbias, bound}, {dz, 4 * kEps}},
+                check("batch_norm_gradient",
+                      {{dx, bound, 4, 0, 2}, {dweight, bound, 4, 0, rows}, {dbias, bound, 4, 0, rows}, {dz, 4 * kEps}},
                       [&](const auto& b, auto t) {
                           using T = decltype(t);
                           b.batch_norm_gradient(
