@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "faults.h"
-
 namespace emulation {
 
 __thread Builtins builtins __attribute__((tls_model("initial-exec"))) = {{0, 0, 0}, {0, 0, 0}, {}, {}, 0};
