@@ -53,9 +53,6 @@ def test_tensor_copies():
     assert t.tolist() == [1, 1, 1]
 
 
-<<<<<<< HEAD
-@pytest.mark.cpu_only
-=======
 def test_arrays_of_any_byte_order_and_alignment():
     """Of bytes of a file, say; "<" spelled out is not what numpy calls native, though it is the same."""
     data = b"\0" + np.arange(4, dtype="<f4").tobytes()
@@ -68,7 +65,7 @@ def test_arrays_of_any_byte_order_and_alignment():
         assert ck.tensor(array).tolist() == ck.tensor(array, dtype=ck.float32).tolist() == [0, 1, 2, 3]
 
 
->>>>>>> 30ca3e3 (docs/weights.md; official weights and torchvision's names as tests; every model overfits a batch)
+@pytest.mark.cpu_only
 def test_dtype_names_equal_numpys():
     assert ck.float32 == np.float32 and ck.uint8 == np.uint8 and ck.float32 == "float32"
     assert ck.bfloat16 != ck.float32
