@@ -15,7 +15,7 @@ import numpy as np
 import convkit as ck
 from convkit import _core
 
-CHANNELS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+CHANNELS = (6, 8, 12, 16, 32, 64, 128, 256, 512, 1024, 2048)
 ALGORITHMS = {3: ("direct", "winograd2", "winograd4"), 5: ("direct", "winograd2")}
 
 

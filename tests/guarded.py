@@ -44,11 +44,11 @@ def run(case, side):
     outputs = library(case.op)(tensors, case.arguments)
     y = outputs[0] if isinstance(outputs, tuple) else outputs
     y.backward(guarded(upstream, side))
-    allowed = rounding_factor(case, np.float32)
-    assert max_error_ratio(y.numpy(), truth.outputs[0], truth.output_scales[0], np.float32) <= allowed, case
+    factor = rounding_factor(case, np.float32)
+    assert max_error_ratio(y.numpy(), truth.outputs[0], truth.output_scales[0], np.float32) <= factor, case
     for name in names:
         got, want, scale = tensors[name].grad.numpy(), truth.gradients[name], truth.gradient_scales[name]
-        assert max_error_ratio(got, want, scale, np.float32) <= allowed, case
+        assert max_error_ratio(got, want, scale, np.float32) <= factor, case
 
 
 def main(isa):

@@ -166,6 +166,7 @@ def test_damaged_metadata(tmp_path, key, text, message):
 TORCH = {"Tanh": "tanh", "ReLU": "relu", "AvgPool2d": "avg_pool2d", "MaxPool2d": "max_pool2d"}
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("name", COUNTS)
 def test_loss_and_gradients_as_torch(name):
     torch = pytest.importorskip("torch")

@@ -136,6 +136,39 @@ def test_no_gradient_no_update():
     assert list(optimizer.state_dict()["state"]) == [0]
 
 
+@pytest.mark.parametrize("kind,op", [(optim.SGD, "sgd_step"), (optim.Adam, "adam_step")])
+def test_a_group_is_one_call_of_the_core(kind, op, monkeypatch):
+    params, calls, step = make_params(), [], getattr(ck._core, op)
+
+    def counted(params, *rest):
+        calls.append(len(params))
+        step(params, *rest)
+
+    monkeypatch.setattr(ck._core, op, counted)
+    run(kind(params, lr=0.1), params, gradients(2))
+    assert calls == [len(SHAPES)] * 2
+
+
+@pytest.mark.parametrize("kind,options", [(optim.SGD, SGDS[3]), (optim.Adam, {}), (optim.AdamW, ADAMS[3][1])])
+def test_together_as_alone(kind, options):
+    """Dtypes mixed, one parameter without a gradient at first, an empty one, more than one launch on a GPU takes."""
+    shapes = [(3, 2), (0, 4)] + [(n % 7 + 1,) for n in range(80)]
+    rng = np.random.default_rng(3)
+    values = [rng.standard_normal(shape).astype((np.float32, np.float64)[i % 2]) for i, shape in enumerate(shapes)]
+    steps = [[rng.standard_normal(shape) for shape in shapes] for _ in range(3)]
+    together = [nn.Parameter(value) for value in values]
+    alone = [nn.Parameter(value) for value in values]
+    for optimizers, params in (([kind(together, **options)], together), ([kind([p], **options) for p in alone], alone)):
+        for number, grads in enumerate(steps):
+            give(params, grads)
+            if number == 0:
+                params[2].grad = None
+            for optimizer in optimizers:
+                optimizer.step()
+    for a, b in zip(together, alone):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 def test_zero_grad_sets_none():
     params = make_params()
     give(params, gradients(1)[0])

@@ -100,6 +100,7 @@ def test_nested_shared_and_own_parameters():
     assert summary.total_params == 152
 
 
+@pytest.mark.cpu_only
 def test_single_layer_and_no_parameters():
     assert str(nn.Linear(3, 2).summary((3,))).splitlines()[2].split() == ["Linear", "(None,", "2)", "6", "8"]
     assert nn.ReLU().summary((3,)).total_params == 0

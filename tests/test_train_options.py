@@ -226,7 +226,12 @@ def test_callbacks_end_the_run():
         ({"ema": 1.0}, ValueError, "ema must be between 0 and 1. Received: ema=1.0"),
         ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be in"),
         ({"label_smoothing": 0.1, "loss": ck.mse_loss}, ValueError, "label_smoothing needs a loss with a `label_smo"),
-        ({"cuda_graph": True}, ValueError, "cuda_graph needs a model on a CUDA device. Received: a model on cpu"),
+        pytest.param(
+            {"cuda_graph": True},
+            ValueError,
+            "cuda_graph needs a model on a CUDA device. Received: a model on cpu",
+            marks=pytest.mark.cpu_only,
+        ),
         ({"optimizer": "adam"}, TypeError, "optimizer must be an optimizer of ck.optim. Received: 'adam'"),
         ({"class_weight": [1] * 4, "loss": ck.mse_loss}, ValueError, "class_weight needs a loss with a `weight`"),
         ({"data": (np.zeros((0, 4, 4, 1)), [])}, ValueError, "must hold at least one batch. Received: none"),

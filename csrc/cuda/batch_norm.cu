@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
     Moments mine[n] = {};
     // Of some rows at a time, exactly: nothing cancels, however far the mean is from 0.
     for (int64_t row = strip.first; row < strip.end && strip.c0 < c; row += kRowsAtOnce * strip.lines) {
-        Pack<T, n> value[kRowsAtOnce];
+        Pack<T, n> value[kRowsAtOnce] = {};
         int have = 0;
 #pragma unroll
         for (int k = 0; k < kRowsAtOnce; ++k) {
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
         for (int j = 0; j < n; ++j) {
             Moments these{0, 0};
 #pragma unroll
-            for (int k = 0; k < kRowsAtOnce; ++k) these.mean += k < have ? to_float(value[k].element[j]) : 0.0f;
+            for (int k = 0; k < kRowsAtOnce; ++k) these.mean += to_float(value[k].element[j]);
             these.mean /= more;
 #pragma unroll
             for (int k = 0; k < kRowsAtOnce; ++k) {

@@ -13,7 +13,8 @@ class SimtTile {
     using Element = float;
     static constexpr int kRows = bm, kColumns = bn;
     static constexpr int kThreads = bm / 32 * (bn / 64) * 32;
-    // 64 accumulators, 32 of a, some of b and addresses: 128 registers, so 512 threads on a multiprocessor.
+    // 64 accumulators, 32 of a, 32 of b on their way and some 35 for addresses: 168 registers, so 384 threads on a
+    // multiprocessor, or one block of the largest tile.
     static constexpr int kBlocks = 384 / kThreads;
 
     __device__ explicit SimtTile(int thread)

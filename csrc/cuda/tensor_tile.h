@@ -5,7 +5,7 @@
 namespace ck::cuda {
 
 // c[bm,bn] += a[bm,k] b[k,bn] for the 64 bytes of k's of a tile, in two steps of 32 bytes: one mma deep. A warp has
-// 64x32 elements (32x32 of a 64x64 tile): per step 6 reads by ldmatrix feed 16 mma.
+// 64x32 elements (32x32 of a 64x64 tile): per step 6 reads by ldmatrix feed 16 mma, a row of 4 after each of a's.
 template <class T, int bm, int bn>
 class TensorTile {
     static constexpr bool kBf16 = sizeof(T) == 2;
@@ -15,8 +15,8 @@ class TensorTile {
   public:
     static constexpr int kRows = bm, kColumns = bn;
     static constexpr int kThreads = bm / kWarpRows * (bn / kWarpColumns) * 32;
-    // 64 accumulators, 24 operands and addresses: 128 registers, so 512 threads on a multiprocessor; also what shared
-    // memory has room for (H200).
+    // The largest tile: 64 accumulators, 12 operands and addresses in 128 registers, so 2 blocks of 256 threads on a
+    // multiprocessor. Of 128 threads, which copy twice as many lines each, 3 blocks in 168 registers.
     static constexpr int kBlocks = kThreads == 256 ? 2 : 384 / kThreads;
 
     __device__ explicit TensorTile(int thread)

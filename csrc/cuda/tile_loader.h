@@ -54,8 +54,10 @@ class TileLoader {
           line_(thread / Layout::kChunks),
           chunk_(thread % Layout::kChunks),
           column_(source.column(first + chunk_ * kVector<T>)) {
+        if constexpr (kAlongK) {
 #pragma unroll
-        for (int i = 0; i < kCopies; ++i) rows_[i] = source.row(first + line_ + i * kLineStep);
+            for (int i = 0; i < kCopies; ++i) rows_[i] = source.row(first + line_ + i * kLineStep);
+        }
     }
 
     // Starts (cp.async) the copies of the tile whose first k is `k`.

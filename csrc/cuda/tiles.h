@@ -18,6 +18,7 @@ constexpr int64_t kMaxElementwiseBlocks = 2 * 8 * 132;
 constexpr int64_t kMostGridRows = 65535;
 // What a launch may have without asking for more.
 constexpr size_t kDefaultSharedBytes = 48 * 1024;
+// The largest first dimension of a grid.
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
 
 // Matrix products (cuda/product.h). A tile takes 64 bytes of k's: 16 floats or 32 bfloat16, two mma deep. With 4 tiles

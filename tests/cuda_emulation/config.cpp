@@ -40,6 +40,8 @@ bool change(Config& config, const std::string& name, const std::string& text) {
     if (name == "seed") return parse(text, config.seed);
     if (name == "threads") return parse(text, config.os_threads);
     if (name == "stack") return parse(text, config.stack_bytes);
+    if (name == "driver") return parse(text, config.driver);
+    if (name == "capability") return parse(text, config.capability);
     if (name == "devices") return parse(text, config.devices);
     if (name == "memory") return parse(text, config.device_bytes);
     if (name == "shared") return parse(text, config.shared_bytes);
@@ -50,8 +52,8 @@ bool change(Config& config, const std::string& name, const std::string& text) {
 
 Config from_environment() {
     Config config;
-    for (const char* name : {"order", "copies", "streams", "seed", "threads", "stack", "devices", "memory", "shared",
-                             "poison", "protect"}) {
+    for (const char* name : {"order", "copies", "streams", "seed", "threads", "stack", "driver", "capability",
+                             "devices", "memory", "shared", "poison", "protect"}) {
         std::string variable = "CONVKIT_EMULATION_";
         for (const char* letter = name; *letter; ++letter) variable += static_cast<char>(*letter - 'a' + 'A');
         const char* text = std::getenv(variable.c_str());

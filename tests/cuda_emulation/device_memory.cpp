@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emulation.h"
+#include "faults.h"
 #include "multiprocessor.h"
 #include "sanitizers.h"
 
@@ -160,6 +161,7 @@ std::vector<std::unique_ptr<DeviceMemory>>& memories() {
     // Never destroyed: what frees device memory at the exit of the process may come later.
     static auto& all = *new std::vector<std::unique_ptr<DeviceMemory>>;
     static const bool made = [] {
+        catch_faults();
         for (int i = 0; i < config().devices; ++i) all.push_back(std::make_unique<DeviceMemory>(config().device_bytes));
         return true;
     }();

@@ -20,6 +20,8 @@ struct Config {
     uint64_t seed = 1;
     int os_threads = 1;      // that share the blocks of a grid; 1 under the race detector
     size_t stack_bytes = 0;  // of a fiber; 0: the default of the build
+    int driver = 13000;      // version of CUDA that it supports; 0: there is none
+    int capability = 90;     // of the devices; kernels are there for 80 and later
     int devices = 1;
     size_t device_bytes = size_t{4} << 30;  // memory of a device
     size_t shared_bytes = 227 * 1024;       // of a block, at most (sm_90)

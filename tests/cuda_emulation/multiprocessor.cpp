@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "faults.h"
-
 namespace emulation {
 
 __thread Builtins builtins __attribute__((tls_model("initial-exec"))) = {{0, 0, 0}, {0, 0, 0}, {}, {}, 0};
@@ -70,9 +68,13 @@ Fiber* Multiprocessor::fiber_for(const Thread& thread) {
     return fiber;
 }
 
+// The fibers of threads that have not ended, and of the one that found that the others never will, are left in the
+// middle of their work.
 void Multiprocessor::abandon_fibers() {
-    idle_.clear();
-    for (Fiber* fiber : fibers_) {
+    for (Thread& thread : threads) thread.copies.clear();
+    for (int i = 0; i < count; ++i) {
+        Fiber* fiber = threads[i].fiber;
+        if (!fiber || (threads[i].state == Thread::ended && &threads[i] != current)) continue;
         if (kRaceDetector) {  // what these threads did happened before all that follows
             race::become(fiber->race_identity);
             race::release(&ended);
@@ -81,7 +83,6 @@ void Multiprocessor::abandon_fibers() {
         restart(*fiber, run_threads);
         if (!kRaceDetector) idle_.push_back(fiber);
     }
-    for (Thread& thread : threads) thread.copies.clear();
 }
 
 void Multiprocessor::become(Thread& thread) {
@@ -220,6 +221,7 @@ bool Multiprocessor::run_block(const Grid& grid_to_run, unsigned number) {
     race::release(&grid);
     switch_fiber(host_, *first->fiber);
     multiprocessor = nullptr;
+    if (!failure.empty()) abandon_fibers();
     current = nullptr;
 
     ++blocks_run_;
@@ -227,9 +229,7 @@ bool Multiprocessor::run_block(const Grid& grid_to_run, unsigned number) {
     stats.threads += count;
     const std::string left = finish_block();
     if (failure.empty()) failure = left;
-    if (failure.empty()) return true;
-    abandon_fibers();
-    return false;
+    return failure.empty();
 }
 
 // ---- failures -------------------------------------------------------------------------------------------------------

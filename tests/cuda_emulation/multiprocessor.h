@@ -99,9 +99,8 @@ class SharedMemory {
         char* begin;
         size_t bytes;
     };
-    void fence_off(size_t from, size_t to);
     char* arena_;
-    size_t dynamic_bytes_ = 0, used_ = 0, dirty_ = 0;
+    size_t dynamic_bytes_ = 0, used_ = 0;
     std::vector<Array> arrays_;
     std::vector<std::pair<size_t, size_t>> zones_;
 };

@@ -134,18 +134,18 @@ enum cudaFuncAttribute {
     cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
     cudaFuncAttributePreferredSharedMemoryCarveout = 9
 };
-namespace emulation {
-cudaError_t set_kernel_attribute(const void* kernel, cudaFuncAttribute attribute, int value);
-}
 struct cudaFuncAttributes {
     size_t sharedSizeBytes, localSizeBytes;
     int maxThreadsPerBlock, numRegs;
 };
-// Every kernel is there; what nvcc knows about it, nobody does here.
+namespace emulation {
+cudaError_t set_kernel_attribute(const void* kernel, cudaFuncAttribute attribute, int value);
+cudaError_t kernel_attributes(cudaFuncAttributes* attributes);
+}  // namespace emulation
+// What nvcc knows about a kernel, nobody does here.
 template <class... P>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)(P...)) {
-    *attributes = {0, 0, 1024, 0};
-    return cudaSuccess;
+    return emulation::kernel_attributes(attributes);
 }
 template <class... P>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribute, int value) {

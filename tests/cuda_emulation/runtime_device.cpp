@@ -9,8 +9,6 @@ using emulation::Runtime;
 
 namespace {
 
-constexpr int kVersion = 13000;
-
 struct ErrorText {
     cudaError_t error;
     const char *name, *text;
@@ -77,23 +75,20 @@ cudaError_t cudaPeekAtLastError() {
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-    return api("cudaDriverGetVersion", [&](Runtime&) {
-        *version = kVersion;
-        return cudaSuccess;
-    });
+    *version = emulation::config().driver;
+    return cudaSuccess;
 }
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
-    return api("cudaRuntimeGetVersion", [&](Runtime&) {
-        *version = kVersion;
-        return cudaSuccess;
-    });
+    *version = emulation::kRuntimeVersion;
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
+    *count = 0;
     return api("cudaGetDeviceCount", [&](Runtime&) {
         *count = emulation::device_count();
-        return *count ? cudaSuccess : cudaErrorNoDevice;
+        return cudaSuccess;
     });
 }
 
@@ -121,8 +116,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
             return runtime.refuse(cudaErrorInvalidDevice, "device " + std::to_string(device));
         *properties = cudaDeviceProp{};
         std::snprintf(properties->name, sizeof properties->name, "emulated GPU %d", device);
-        properties->major = 9;
-        properties->minor = 0;
+        properties->major = emulation::config().capability / 10;
+        properties->minor = emulation::config().capability % 10;
         properties->multiProcessorCount = 132;
         properties->totalGlobalMem = emulation::device_memory(device).total();
         properties->sharedMemPerBlock = 48 * 1024;

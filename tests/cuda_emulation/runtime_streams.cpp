@@ -71,6 +71,13 @@ cudaError_t set_kernel_attribute(const void* kernel, cudaFuncAttribute attribute
     });
 }
 
+cudaError_t kernel_attributes(cudaFuncAttributes* attributes) {
+    return api("cudaFuncGetAttributes", [&](Runtime&) {
+        *attributes = {0, 0, kMaxThreads, 0};
+        return config().capability < 80 ? cudaErrorNoKernelImageForDevice : cudaSuccess;
+    });
+}
+
 cudaError_t enqueue(cudaStream_t handle, KernelCall call) {
     return api("launch", [&](Runtime& runtime) {
         CUstream_st* stream = runtime.stream(handle);

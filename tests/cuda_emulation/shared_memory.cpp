@@ -32,9 +32,7 @@ void poison(char* begin, size_t bytes) {
 
 }  // namespace
 
-SharedMemory::SharedMemory() : arena_(map_arena()) {
-    poison(arena_, kArenaBytes);
-}
+SharedMemory::SharedMemory() : arena_(map_arena()) {}
 
 void SharedMemory::begin_block(size_t dynamic_bytes) {
     if (kRaceDetector) {  // new pages have no history: blocks neither race for them nor order each other by them
@@ -42,17 +40,14 @@ void SharedMemory::begin_block(size_t dynamic_bytes) {
         munmap(arena_, kArenaBytes);
         arena_ = map_arena();
     }
-    address::allow(arena_, kArenaBytes);
-    poison(arena_, kRaceDetector ? kArenaBytes : dirty_);
-    address::forbid(arena_, kArenaBytes);
-    address::allow(arena_, dynamic_bytes);
-    address::allow(arena_ + kArenaBytes - kSyncBytes, kSyncBytes);
     arrays_.clear();
     zones_.clear();
     dynamic_bytes_ = dynamic_bytes;
     used_ = up(dynamic_bytes + kZoneBytes, kZoneBytes);
-    dirty_ = used_;
     zones_.push_back({dynamic_bytes, used_});
+    address::allow(arena_, kArenaBytes);
+    poison(arena_, used_);
+    address::forbid(arena_ + dynamic_bytes, kArenaBytes - kSyncBytes - dynamic_bytes);
 }
 
 void* SharedMemory::declare(const void* key, size_t bytes, size_t alignment) {
@@ -67,11 +62,12 @@ void* SharedMemory::declare(const void* key, size_t bytes, size_t alignment) {
         fail("%zu bytes of shared memory, the device has %zu", declared + dynamic_bytes_, config().shared_bytes);
     const size_t begin = up(used_, alignment), end = begin + bytes;
     if (up(end + kZoneBytes, kZoneBytes) > kArenaBytes - kSyncBytes) fail("too many arrays in shared memory");
-    address::allow(arena_ + begin, bytes);
     arrays_.push_back({key, arena_ + begin, bytes});
     used_ = up(end + kZoneBytes, kZoneBytes);
-    dirty_ = used_;
     zones_.push_back({end, used_});
+    address::allow(arena_ + begin, used_ - begin);
+    poison(arena_ + begin, used_ - begin);
+    address::forbid(arena_ + end, used_ - end);
     return arena_ + begin;
 }
 

@@ -176,6 +176,12 @@ cudaError_t Runtime::refuse(cudaError_t error, const std::string& text) {
     return error;
 }
 
+cudaError_t Runtime::unusable() const {
+    if (config().driver < kRuntimeVersion) return cudaErrorInsufficientDriver;
+    if (device_count() == 0) return cudaErrorNoDevice;
+    return process_ == getpid() ? cudaSuccess : cudaErrorInitializationError;
+}
+
 cudaError_t Runtime::injected(const std::string& call) {
     for (auto planted = injected_.begin(); planted != injected_.end(); ++planted) {
         if (planted->call != call || planted->after-- > 0) continue;

@@ -1,6 +1,8 @@
 // Streams as queues of work, and the state of the runtime around them. All of it is guarded by one mutex: the emulated
 // machine does one thing at a time.
 #pragma once
+#include <unistd.h>
+
 #include <deque>
 #include <functional>
 #include <memory>
@@ -97,6 +99,8 @@ class Runtime {
     void fail(cudaError_t error, const std::string& text);
     cudaError_t refuse(cudaError_t error, const std::string& text);
     cudaError_t failure() const { return failure_; }
+    // Why no call can succeed: driver, devices, a fork.
+    cudaError_t unusable() const;
     std::string message() const { return message_; }
     cudaError_t injected(const std::string& call);
     void inject(const std::string& call, cudaError_t error, int after);
@@ -116,6 +120,7 @@ class Runtime {
     std::vector<std::unique_ptr<Capture>> captures_;
     std::vector<Injected> injected_;
     uint64_t sequence_ = 0, random_ = 0;
+    const pid_t process_ = getpid();
     cudaError_t failure_ = cudaSuccess;
     std::string message_;
 };
@@ -123,12 +128,13 @@ class Runtime {
 int& current_device();      // of the calling thread
 cudaError_t& last_error();  // of the calling thread
 
-// The frame of every function of the API: the lock, planted errors, failures of earlier work, the last error.
+// The frame of the functions of the API: the lock, planted errors, failures of earlier work, the last error.
 template <class F>
 cudaError_t api(const char* name, F&& body) {
     Runtime& runtime = Runtime::get();
     const std::lock_guard<std::recursive_mutex> lock(runtime.mutex);
     cudaError_t error = runtime.injected(name);
+    if (error == cudaSuccess) error = runtime.unusable();
     if (error == cudaSuccess) error = runtime.failure();
     if (error == cudaSuccess) {
         runtime.perhaps_progress();
@@ -139,6 +145,7 @@ cudaError_t api(const char* name, F&& body) {
     return error;
 }
 
+constexpr int kRuntimeVersion = 13000;
 double seconds_now();
 cudaPointerAttributes attributes_of(const void* address);
 

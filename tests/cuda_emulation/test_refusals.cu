@@ -100,6 +100,30 @@ void captures() {
     cudaGetLastError();
 }
 
+void unusable() {
+    const emulation::Config before = emulation::config();
+    int count = -1, version = -1;
+    emulation::config().driver = 12040;
+    CHECK(cudaGetDeviceCount(&count) == cudaErrorInsufficientDriver && count == 0);
+    CHECK(cudaDriverGetVersion(&version) == cudaSuccess && version == 12040);
+    emulation::config() = before;
+    emulation::config().devices = 0;
+    cudaDeviceReset();
+    CHECK(cudaGetDeviceCount(&count) == cudaErrorNoDevice && cudaSetDevice(0) == cudaErrorNoDevice);
+    emulation::config() = before;
+    emulation::config().capability = 75;
+    cudaDeviceReset();
+    cudaFuncAttributes attributes;
+    CHECK(cudaFuncGetAttributes(&attributes, set) == cudaErrorNoKernelImageForDevice);
+    emulation::config() = before;
+    const pid_t child = fork();
+    if (child == 0) _exit(cudaGetDeviceCount(&count) == cudaErrorInitializationError ? 0 : 1);
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cudaGetLastError();
+}
+
 // With work that happens as late as it may, what does not wait reads NaN.
 void missing_waits() {
     emulation::set("streams", "late");
@@ -151,6 +175,7 @@ void refused_calls() {
     memory();
     launches();
     captures();
+    unusable();
     missing_waits();
     host_touches_device_memory();
 }

@@ -34,9 +34,11 @@ std::vector<GemmShape> gemm_shapes() {
                 shapes.push_back({1, size, 300, trans_a, trans_b});
                 shapes.push_back({size, 1, 5, trans_a, trans_b});
             }
-            shapes.push_back({8, 2060, 260, trans_a, trans_b});  // a few rows: two groups of columns, two chunks of k
-            shapes.push_back({90, 100, 400, trans_a, trans_b});  // one block cut along k
-            shapes.push_back({350, 70, 40, trans_a, trans_b});   // several blocks of rows
+            shapes.push_back({8, 2060, 260, trans_a, trans_b});    // a few rows: two groups of columns, two chunks of k
+            shapes.push_back({90, 100, 400, trans_a, trans_b});    // one block cut along k
+            shapes.push_back({350, 70, 40, trans_a, trans_b});     // several blocks of rows
+            shapes.push_back({2104, 1000, 24, trans_a, trans_b});  // on CUDA tiles of 128x128
+            shapes.push_back({17000, 56, 24, trans_a, trans_b});   // and of 128x64
         }
     return shapes;
 }

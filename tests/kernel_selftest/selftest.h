@@ -19,6 +19,7 @@ struct Output {
     double bound;         // largest allowed |float - double|, of values near 1 or less ...
     double share = 4;     // ... plus so many roundings of the value itself
     double products = 0;  // how many products of two factors up to 1 it sums, where tensor cores may round the factors
+    double kept = 0;      // how large the intermediate values are that a bfloat16 op may keep as bfloat16
 };
 
 // The op with the table of each element type.
@@ -56,14 +57,13 @@ constexpr int64_t kSizes[] = {1, 2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33, 53, 6
 // ---- for main.cpp and cuda.cpp
 
 struct Bounds {        // beyond what Output allows
-    double bound = 0;  // of each product
+    double bound = 0;  // of values near 1
     double share = 0;  // of the value
 };
 bool close(double got, double want, const Output& output, Bounds beyond);
 void count_check();
 void fail(const char* name, const char* where, const char* what, int64_t i, double got, double want);
-// All cases on the GPU, after those on the CPU.
-void run_on_device(const char* name, const Runs& runs, void* op, std::initializer_list<Output> outputs);
+void run_on_device(const char* name, const Runs& runs, void* op, std::initializer_list<Output> outputs, bool all);
 
 // One test per line of ops.def: an op without one does not link.
 #define CK_OP(name, parameters) void test_##name();

@@ -164,8 +164,9 @@ static void batch_norm_gradient(const BatchNormShape& s, bool residual) {
     Array x = Array::random(n), mean = Array::random(s.c), variance = Array::random(s.c, 0.5f, 1);
     Array weight = Array::random(s.c), bias = Array::random(s.c), y = Array::random(n), dy = Array::random(n);
     Array dx(n), dweight(s.c), dbias(s.c), dz(active && residual ? n : 0);
-    const double bound = static_cast<double>(s.rows) * 8 * kEps;
-    check("batch_norm_gradient", {{dx, bound}, {dweight, bound}, {dbias, bound}, {dz, 4 * kEps}},
+    const double rows = static_cast<double>(s.rows), bound = rows * 8 * kEps;
+    check("batch_norm_gradient",
+          {{dx, bound, 4, 0, 2}, {dweight, bound, 4, 0, rows}, {dbias, bound, 4, 0, rows}, {dz, 4 * kEps}},
           [&](const auto& b, auto t) {
               using T = decltype(t);
               if (!residual)
