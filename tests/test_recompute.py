@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import convkit as ck
-from convkit import nn
+from convkit import mixed, nn
 from training import weights
 
 
@@ -147,6 +147,20 @@ def test_an_error_in_backward_leaves_generator_and_modes(images):
     norm = nn.BatchNorm2d(3)
     norm(ck.tensor(images))
     assert norm.num_batches_tracked.item() == 1
+
+
+def test_backward_outside_of_autocast_computes_as_inside(images):
+    seen = []
+
+    def function(x):
+        seen.append(mixed.precision())
+        return x * x
+
+    x = ck.tensor(images, requires_grad=True)
+    with mixed.with_precision(ck.bfloat16):  # autocast itself needs a GPU
+        total = ck.checkpoint(function, x).sum()
+    total.backward()
+    assert seen == [ck.bfloat16, ck.bfloat16] and mixed.precision() is None
 
 
 def test_keeps_only_the_inputs(images):

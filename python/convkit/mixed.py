@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from . import cuda, dtypes
@@ -41,6 +42,21 @@ class autocast:
 
     def __exit__(self, *exception):
         _state.dtype = self._before
+
+
+def precision():
+    """What matrix ops of this thread convert to now: None outside of :class:`autocast`. For ``with_precision``."""
+    return _state.dtype
+
+
+@contextlib.contextmanager
+def with_precision(dtype):
+    """Inside, matrix ops convert as they did when ``precision()`` returned ``dtype``."""
+    before, _state.dtype = _state.dtype, dtype
+    try:
+        yield
+    finally:
+        _state.dtype = before
 
 
 def lowered(*tensors):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from . import _core
 from .autograd import Node, edge, grad_enabled, recomputation
+from .mixed import precision, with_precision
 from .random import get_rng_state, set_rng_state
 from .tensor import Tensor
 
@@ -24,7 +25,7 @@ def checkpoint(function: Callable[..., Tensor], *inputs) -> Tensor:
     # As in every op, the closure holds core tensors: a Tensor would keep its own graph alive.
     kept = [(x._data, x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
     places = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
-    drawn_from = get_rng_state()
+    drawn_from, computed_in = get_rng_state(), precision()
 
     def call() -> tuple[list, Tensor]:
         leaves = list(kept)
@@ -45,7 +46,7 @@ def checkpoint(function: Callable[..., Tensor], *inputs) -> Tensor:
         now = get_rng_state()
         set_rng_state(drawn_from)
         try:
-            with recomputation():
+            with recomputation(), with_precision(computed_in):
                 leaves, again = call()
         finally:
             set_rng_state(now)
