@@ -4,8 +4,8 @@
 
 Each row is checked against torch before it is timed. The contestants take turns; a round times each once, by CUDA
 synchronisation around enough repetitions to last 5 ms, and the figure is the median of the rounds' ratios. "roof" is
-the time that the bytes or the multiplications of the row need at least on an H200 (4.3 TB/s measured, 400 and 788 TFLOP/s
-by tensor cores: the best that public kernels reach), divided by ours. Rows stop when --seconds are over.
+the time that the bytes or the multiplications of the row need at least on an H200 (4.3 TB/s, 400 and 788 TFLOP/s: the
+best that public kernels reach), divided by ours. No row begins after --seconds.
 """
 
 from __future__ import annotations
