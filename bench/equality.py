@@ -94,11 +94,8 @@ def main() -> None:
             found = [errors(task, seed) for seed in range(draws)]
             results[str(task)] = {who: [float(f"{e[who]:.3g}") for e in found] for who in found[0]}
             for who, values in results[str(task)].items():
-                low, high = min(values), max(values)
-                print(
-                    f"{task!s:22} {who:8} mean {mean(values):.1e} median {median(values):.1e} {low:.1e} to {high:.1e}",
-                    flush=True,
-                )
+                middle = f"mean {mean(values):.1e}, median {median(values):.1e}"
+                print(f"{task!s:22} {who:8} {middle}, {min(values):.1e} to {max(values):.1e}", flush=True)
     if args.json:
         facts = {"torch": torch.__version__, "config": ck.show_config().splitlines()}
         args.json.write_text(json.dumps({"machine": facts, "results": results}, indent=1) + "\n")

@@ -81,6 +81,8 @@ def test_shared_parameters_count_once():
     model.append(other)
     assert model.num_parameters() == 9 + 3 + 3
     assert set(model.state_dict()) == {"0.weight", "0.bias", "1.0.weight", "1.0.bias", "2.weight", "2.bias"}
+    assert [path for path, _ in model.named_modules()] == ["", "0", "1", "2"]
+    assert [path for path, _ in model.named_modules(remove_duplicate=False)] == ["", "0", "1", "1.0", "2"]
 
 
 def test_parameter():

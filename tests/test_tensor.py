@@ -53,6 +53,18 @@ def test_tensor_copies():
     assert t.tolist() == [1, 1, 1]
 
 
+def test_arrays_of_any_byte_order_and_alignment():
+    """Of bytes of a file, say; "<" spelled out is not what numpy calls native, though it is the same."""
+    data = b"\0" + np.arange(4, dtype="<f4").tobytes()
+    for array in (
+        np.frombuffer(data, "<f4", offset=1),
+        np.frombuffer(data[1:], np.dtype("f4").newbyteorder("<")),
+        np.arange(4, dtype=">f4"),
+        np.arange(4, dtype=">i2"),
+    ):
+        assert ck.tensor(array).tolist() == ck.tensor(array, dtype=ck.float32).tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.cpu_only
 def test_dtype_names_equal_numpys():
     assert ck.float32 == np.float32 and ck.uint8 == np.uint8 and ck.float32 == "float32"
