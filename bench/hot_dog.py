@@ -108,7 +108,7 @@ def main() -> None:
     if arguments.json:
         report = {
             "machine": facts(),
-            "command": sys.argv,
+            "command": " ".join(sys.argv),
             "settings": {"seed": SEED, "batch_size": BATCH, "steps_per_epoch": STEPS, "validation_steps": STEPS},
             "trainable_parameters": summary.trainable_params,
             "seconds": seconds,

@@ -126,7 +126,7 @@ def main() -> None:
     print(f"{seconds:.0f} s in all", flush=True)
     if arguments.json:
         settings = {"seed": SEED, "epochs": EPOCHS, "batch_size": BATCH, "classes": counts}
-        report = {"machine": facts(), "command": sys.argv, "settings": settings, "seconds": seconds}
+        report = {"machine": facts(), "command": " ".join(sys.argv), "settings": settings, "seconds": seconds}
         arguments.json.write_text(json.dumps({**report, "results": results}, indent=1) + "\n")
 
 

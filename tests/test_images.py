@@ -75,6 +75,15 @@ def test_large_jpeg_is_decoded_at_less_detail(tmp_path):
     np.testing.assert_allclose(data.read_image(tmp_path / "a.jpg", (40, 50)), np.asarray(whole), atol=2)
 
 
+def test_a_photograph_is_turned_upright_after_it_was_decoded_at_less_detail(tmp_path):
+    seen = np.asarray(Image.fromarray(picture()).resize((600, 900), Image.Resampling.BICUBIC))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.ascontiguousarray(np.rot90(seen))).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    small = np.asarray(Image.fromarray(seen).resize((40, 60), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(data.read_image(tmp_path / "a.jpg", (60, 40)), small, atol=3)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM"])
 def test_damaged_files_are_value_errors(tmp_path, kind):
     rng, buffer, exif = np.random.default_rng(0), io.BytesIO(), Image.Exif()
