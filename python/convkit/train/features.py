@@ -15,7 +15,7 @@ def features(model, data, *, batch_size: int = 64, steps: int | None = None) -> 
 
     A trunk that does not learn gives the same features in every epoch, unless the images change: with random
     transforms, each image has the one form that this pass drew. Where the head sees only the features, training it on
-    them costs a hundredth of running the trunk in every epoch. ``numpy.savez`` keeps them for the next run.
+    them costs little beside running the trunk in every epoch. ``numpy.savez`` keeps them for the next run.
 
     data: a DataLoader or a pair of arrays, read in batches of ``batch_size``; labels are in its order. steps bounds
     the batches. Runs in evaluation mode without recording gradients and restores the mode. ValueError for no data.
