@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kElementwiseThreads)
 #pragma unroll
     for (int j = 0; j < n; ++j) total[j] = F::kStart;
     if (i < s.inner) {
-#pragma unroll 4
+#pragma unroll(Source::kLoadsAtOnce)
         for (int64_t l = begin + line; l < end; l += lines) {
             float v[n];
             source((o * s.len + l) * s.inner + i, s.inner - i, wide, v);
@@ -73,6 +73,7 @@ __global__ void __launch_bounds__(kElementwiseThreads)
 // Loads x[outer,len,inner] as it is.
 template <class T>
 struct Elements {
+    static constexpr int kLoadsAtOnce = 4;
     const T* x;
     template <int n>
     __device__ void operator()(int64_t at, int64_t count, bool wide, float (&v)[n]) const {

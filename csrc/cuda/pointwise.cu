@@ -133,6 +133,7 @@ void broadcast(const Op& op, const F& f, const Broadcast& s, const T* a, const T
 // Of epilogue_gradient's column sums: dz is written on the way.
 template <class T>
 struct Epilogue {
+    static constexpr int kLoadsAtOnce = 1;  // none may pass the store before it
     Activation act;
     const T *y, *dy;  // [rows,c]
     T* dz;            // [rows,c] or null
