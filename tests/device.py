@@ -15,7 +15,7 @@ from convkit import config
 
 DEVICE = os.environ.get("CONVKIT_TEST_DEVICE", "cpu")
 
-# TF32 keeps 10 bits of mantissa: each factor of a product is off by up to 2^-11, in units of 8 * 2^-23 that is 512.
+# TF32 keeps 10 bits of mantissa: both factors of a product are off by up to 2^-11, it by 2^-10 = 1024 * 8 * 2^-23.
 TF32_FACTOR = 1024
 MATRIX_OPS = {"conv2d", "conv_transpose2d", "matmul", "linear"}
 

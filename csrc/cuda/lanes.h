@@ -13,7 +13,8 @@ struct Lanes {
     int64_t images, parts;                      // parts: pieces of all blocks of one strip
     Divider by_columns;
 
-    // each: pixels of a thread in a piece. At most about `blocks` blocks.
+    // A thread has at least `each` pixels of an image, where there are so many; `blocks`: about as many as there shall
+    // be.
     Lanes(const Op& op, int64_t images_, int64_t rows, int64_t columns_, int64_t channels, int n, int each,
           int64_t blocks)
         : images(images_), by_columns(columns_) {
@@ -51,7 +52,7 @@ struct Lane {
     }
 };
 
-// f(image, pixel) for every `each`-th line's first pixel: the thread has pixel, pixel + lines, ... (each of them) <
+// f(image, pixel, end) where the thread has the pixels pixel, pixel + lines, ... of an image: `each` of them, those <
 // end.
 template <int each, class F>
 __device__ __forceinline__ void for_each_of_lane(const Lanes& all, const Lane& lane, F&& f) {

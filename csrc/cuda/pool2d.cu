@@ -11,9 +11,9 @@ namespace ck::cuda {
 namespace {
 
 // A NaN wins, the first in window order; else the first maximum. Padding is skipped. The loads of `batch` taps are
-// under way at once.
+// under way at once, in up to 80 registers.
 template <class T, int n, int batch, class Offset>
-__global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks)
+__global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks - 1)
     max_pool2d_kernel(Pixels pixels, Windows at, int channels, const T* __restrict__ x /*[N,H,W,C]*/,
                       T* __restrict__ y /*[N,P,Q,C]*/, Offset* __restrict__ argmax /*[N,P,Q,C] or null*/) {
     const int taps_w = at.columns.taps, taps = at.rows.taps * taps_w;
@@ -147,8 +147,9 @@ __global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks)
     });
 }
 
+// Divisions in 64 bits: up to 128 registers.
 template <class T, int n, class Bins>
-__global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks)
+__global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks / 2)
     average_gradient_kernel(Pixels pixels, Resize2dShape s, Bins row_bins, Bins column_bins,
                             const T* __restrict__ dy /*[N,P,Q,C]*/, T* __restrict__ dx /*[N,H,W,C]*/) {
     for_each_pixel(pixels, [&](int64_t image, int h, int w, int vector) {

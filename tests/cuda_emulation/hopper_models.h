@@ -9,7 +9,7 @@ namespace ck::cuda {
 // ---- tensor maps ----------------------------------------------------------------------------------------------------
 
 // What the driver would encode in 128 bytes.
-struct alignas(64) TensorMap {
+struct TensorMap {
     const char* base;
     int rank, element_bytes;
     int64_t extent[4], stride[4];  // the innermost first; strides in bytes
