@@ -245,6 +245,7 @@ def torch_step(torch, name, images, labels, mixed, graph):
 
         return call
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
             optimizer.zero_grad(set_to_none=True)
@@ -306,7 +307,8 @@ def main():
             lines.append(f"| {' | '.join(cells)} |")
             print(lines[-1], flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": facts, "rows": results}, indent=1) + "\n")
+        text = json.dumps({"machine": facts, "rows": results}, indent=1).replace("NaN", "null")
+        arguments.json.write_text(text + "\n")
     if arguments.markdown:
         arguments.markdown.write_text("\n".join(lines) + "\n")
 

@@ -63,8 +63,8 @@ def test_mixed_devices_are_refused():
 
 
 def test_devices_that_are_not_there():
-    with pytest.raises(RuntimeError, match=r"1 CUDA device\(s\), counted from 0. Received: cuda:7"):
-        ck.ones(2, device="cuda:7")
+    with pytest.raises(RuntimeError, match=r"CUDA device\(s\), counted from 0. Received: cuda:77"):
+        ck.ones(2, device="cuda:77")
     with pytest.raises(ValueError, match="device must be"):
         ck.ones(2, device="gpu")
 

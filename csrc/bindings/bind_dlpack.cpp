@@ -1,6 +1,9 @@
 // DLPack: sharing memory with torch, cupy, numpy and others. The structs are those of the DLPack 1.0 specification
 // (https://dmlc.github.io/dlpack/latest/), which fixes their layout.
+#include <optional>
+
 #include "bindings/bindings.h"
+#include "cuda/runtime.h"
 
 namespace ck::bindings {
 namespace {
@@ -81,19 +84,35 @@ DLDevice dl_device(Device device) {
     return device.is_cpu() ? DLDevice{kDlCpu, 0} : DLDevice{kDlCuda, device.index};
 }
 
-// What an exported capsule keeps alive. While it lives its holder may write the memory.
+using Stream = std::optional<uintptr_t>;
+
+// What an exported capsule keeps alive. While it lives its holder may write the memory, on a device in `stream`.
 struct Export {
-    explicit Export(const Tensor& t) : tensor(t), strides(t.shape().size()) { t.storage()->begin_outside_writes(); }
-    ~Export() { tensor.storage()->end_outside_writes(); }
+    Export(const Tensor& t, Stream s) : tensor(t), strides(t.shape().size()), stream(s) {
+        t.storage()->begin_outside_writes();
+    }
+    ~Export() {
+        tensor.storage()->end_outside_writes();
+        if (tensor.device().is_cpu()) return;
+        try {  // the memory's next user must come after what the holder queued
+            if (stream) {
+                cuda::wait_for_stream(tensor.device().index, *stream);
+            } else {
+                cuda::synchronize_device(tensor.device().index);
+            }
+        } catch (const DeviceError&) {  // the device is lost, and the next op says so
+        }
+    }
     Export(const Export&) = delete;
     Export& operator=(const Export&) = delete;
     Tensor tensor;
     Shape strides;
+    Stream stream;
 };
 
 template <class Managed>
-py::capsule export_as(const Tensor& t) {
-    auto* owner = new Export(t);
+py::capsule export_as(const Tensor& t, Stream stream) {
+    auto* owner = new Export(t, stream);
     int64_t stride = 1;
     for (size_t i = t.shape().size(); i-- > 0;) {
         owner->strides[i] = stride;
@@ -123,12 +142,13 @@ py::capsule export_as(const Tensor& t) {
     });
 }
 
-py::capsule to_dlpack(const Tensor& t, bool versioned) {
-    if (versioned) return export_as<DLManagedTensorVersioned>(t);
+// `stream`: where the consumer works on a CUDA tensor, if it said so.
+py::capsule to_dlpack(const Tensor& t, bool versioned, Stream stream) {
+    if (versioned) return export_as<DLManagedTensorVersioned>(t, stream);
     if (!t.storage()->writable()) {
         throw py::buffer_error("[dlpack] read-only memory needs a consumer of DLPack 1.0 or newer.");
     }
-    return export_as<DLManagedTensor>(t);
+    return export_as<DLManagedTensor>(t, stream);
 }
 
 template <class Managed>
@@ -161,7 +181,11 @@ Tensor import_as(const py::capsule& capsule) {
     }
     PyCapsule_SetName(capsule.ptr(), kUsedName<Managed>);
     PyCapsule_SetDestructor(capsule.ptr(), nullptr);
-    auto release = [managed] {
+    auto release = [managed, device] {
+        try {  // kernels may still read it, in an order that its owner does not know
+            if (!device.is_cpu()) cuda::synchronize(device.index);
+        } catch (const DeviceError&) {  // the device is lost, and the next op says so
+        }
         if (managed->deleter) managed->deleter(managed);
     };
     auto storage = std::make_shared<Storage>(data, expected * itemsize(dtype), device, writable, release);
@@ -181,7 +205,7 @@ Tensor from_dlpack(const py::capsule& capsule) {
 }  // namespace
 
 void bind_dlpack(py::module_& m) {
-    m.def("to_dlpack", &to_dlpack, py::arg("tensor"), py::arg("versioned"));
+    m.def("to_dlpack", &to_dlpack, py::arg("tensor"), py::arg("versioned"), py::arg("stream") = Stream{});
     m.def("from_dlpack", &from_dlpack, py::arg("capsule"));
 }
 

@@ -100,7 +100,10 @@ std::optional<uint64_t> version_of(const Tensor& t) {
 
 py::object item(const Tensor& t) {
     CK_CHECK(t.numel() == 1, "item", "needs a tensor of one element. Received: shape ", t.shape(), ".");
-    const Tensor on_host = to_device(t, {});
+    const Tensor on_host = [&t] {
+        py::gil_scoped_release waiting;  // for the device
+        return to_device(t, {});
+    }();
     return visit_all(t.dtype(), [&](auto zero) -> py::object {
         const auto value = *on_host.data<decltype(zero)>();
         if constexpr (std::is_same_v<decltype(zero), bfloat16>) {

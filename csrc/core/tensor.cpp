@@ -58,6 +58,12 @@ void check_shape(const char* op, const char* what, const Tensor& t, const Shape&
     CK_CHECK(t.shape() == expected, op, what, " must have shape ", expected, ". Received: ", t.shape(), ".");
 }
 
+void check_argmax(const char* op, const Tensor& dy, const Tensor& argmax, const Shape& expected) {
+    check_same_device(op, dy, argmax);
+    CK_CHECK_TYPE(argmax.dtype() == DType::uint8, op, "argmax must be uint8. Received: ", name(argmax.dtype()), ".");
+    check_shape(op, "argmax", argmax, expected);
+}
+
 void check_writable(const char* op, const Tensor& t) {
     CK_CHECK(t.storage()->writable(), op, "the tensor shares read-only memory and cannot be written.");
 }

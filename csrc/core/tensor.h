@@ -55,6 +55,8 @@ T* data_or_null(const Tensor* t) {
 void check_same_device(const char* op, const Tensor& a, const Tensor& b);
 void check_same_dtype(const char* op, const Tensor& a, const Tensor& b);
 void check_shape(const char* op, const char* what, const Tensor& t, const Shape& expected);
+// The places of maxima that a pooling left for its gradient.
+void check_argmax(const char* op, const Tensor& dy, const Tensor& argmax, const Shape& expected);
 void check_writable(const char* op, const Tensor& t);
 
 }  // namespace ck

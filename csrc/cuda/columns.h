@@ -26,7 +26,7 @@ inline ColumnTiles column_tiles(const ReduceShape& s, int n, int64_t most_chunks
 // With 4 blocks on each of 132 multiprocessors, when there is so much to do.
 inline ColumnTiles column_tiles(const ReduceShape& s, int n) {
     const int64_t strips = s.outer * column_tiles(s, n, 1).strips;
-    return column_tiles(s, n, std::max<int64_t>(1, 4 * 132 / strips));
+    return column_tiles(s, n, std::max<int64_t>(1, 4 * kMultiprocessors / strips));
 }
 
 // y[o,chunk,i] = f over x[o, the chunk, i]; source(at, count, wide, v) loads what is to be reduced. Grid: (outer *
@@ -84,6 +84,8 @@ struct Elements {
 template <class Source, class F, class Y, int n>
 void launch_columns(const Op& op, const ReduceShape& s, const ColumnTiles& tiles, const Source& source, bool wide, F f,
                     std::integral_constant<int, n>, Y* y) {
+    CK_CHECK(s.outer * tiles.strips <= kMaxBlocks, op.name,
+             "on CUDA at most 2^31 rows can be reduced at once. Received: ", s.outer * tiles.strips, ".");
     const dim3 grid(static_cast<unsigned>(s.outer * tiles.strips), static_cast<unsigned>(tiles.chunks));
     launch(op, columns_kernel<Source, F, Y, n>, grid, kElementwiseThreads, 0, s, tiles, source, wide, f, y);
 }

@@ -34,23 +34,28 @@ StagingPair& staging_of(int device) {
     return *(*pairs)[static_cast<size_t>(device)];
 }
 
+void refuse_while_recording(const Op& op, int64_t bytes) {
+    cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
+    check(op, cudaStreamIsCapturing(stream(), &recording), "the stream");
+    CK_CHECK_AS(DeviceError, recording == cudaStreamCaptureStatusNone, op.name,
+                "nothing can be moved to or from the device while a CUDA graph is recorded. Received: ", bytes,
+                " bytes.");
+}
+
 }  // namespace
 
 void copy_to_device(void* dst, const void* src, int64_t bytes, int device) {
     const Op op{"to", {bytes}};
     use_device(device);
-    cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
-    check(op, cudaStreamIsCapturing(stream(), &capturing), "the stream");
-    CK_CHECK_AS(DeviceError, capturing == cudaStreamCaptureStatusNone, "to",
-                "nothing can be moved to the device while a CUDA graph is recorded. Received: ", bytes, " bytes.");
+    refuse_while_recording(op, bytes);
     StagingPair& pair = staging_of(device);
     std::lock_guard<std::mutex> guard(pair.lock);
     for (int64_t at = 0; at < bytes; at += kStagingBytes) {
         Staging& half = pair.half[pair.next];
         pair.next ^= 1;
         if (!half.memory) {
+            if (!half.read) check(op, cudaEventCreateWithFlags(&half.read, cudaEventDisableTiming), "an event");
             check(op, cudaMallocHost(&half.memory, kStagingBytes), "pinned memory");
-            check(op, cudaEventCreateWithFlags(&half.read, cudaEventDisableTiming), "an event");
         } else {
             check(op, cudaEventSynchronize(half.read), "waiting for a copy");
         }
@@ -66,6 +71,7 @@ void copy_to_host(void* dst, const void* src, int64_t bytes, int device) {
     if (bytes == 0) return;
     const Op op{"to", {bytes}};
     use_device(device);
+    refuse_while_recording(op, bytes);
     check(op, cudaMemcpyAsync(dst, src, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream()),
           "copy to the host");
     check(op, cudaStreamSynchronize(stream()), "an earlier op");
@@ -94,14 +100,32 @@ uintptr_t stream_handle(int device) {
     return reinterpret_cast<uintptr_t>(stream());
 }
 
-void make_stream_wait(int device, uintptr_t other) {
-    const Op op{"dlpack", {}};
-    use_device(device);
+namespace {
+
+// What `later` runs from now on comes after all that is queued on `earlier`.
+void order(const Op& op, cudaStream_t earlier, cudaStream_t later) {
     cudaEvent_t ready;
     check(op, cudaEventCreateWithFlags(&ready, cudaEventDisableTiming), "an event");
-    check(op, cudaEventRecord(ready, stream()), "recording an event");
-    check(op, cudaStreamWaitEvent(reinterpret_cast<cudaStream_t>(other), ready, 0), "waiting for an event");
+    check(op, cudaEventRecord(ready, earlier), "recording an event");
+    check(op, cudaStreamWaitEvent(later, ready, 0), "waiting for an event");
     check(op, cudaEventDestroy(ready), "an event");
+}
+
+}  // namespace
+
+void make_stream_wait(int device, uintptr_t other) {
+    use_device(device);
+    order({"dlpack", {}}, stream(), reinterpret_cast<cudaStream_t>(other));
+}
+
+void wait_for_stream(int device, uintptr_t other) {
+    use_device(device);
+    order({"dlpack", {}}, reinterpret_cast<cudaStream_t>(other), stream());
+}
+
+void synchronize_device(int device) {
+    use_device(device);
+    check({"dlpack", {}}, cudaDeviceSynchronize(), "an earlier op");
 }
 
 }  // namespace ck::cuda

@@ -139,9 +139,9 @@ void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const 
 
 }  // namespace
 
-// A strip has up to 256 channels: 160 KiB of filters in float, which sm_80 (163 KiB) and later ones have.
+// A strip has up to 256 channels: their filters lie in shared memory, as floats.
 bool depthwise_applies(const Conv2dShape& s) {
-    return s.groups == s.c && s.c == s.o && s.r * s.s <= 160;
+    return s.groups == s.c && s.c == s.o && s.r * s.s * 256 * static_cast<int64_t>(sizeof(float)) <= kMostSharedBytes;
 }
 
 template <class T>

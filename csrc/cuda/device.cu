@@ -37,7 +37,8 @@ __global__ void probe_kernel() {}
 // Whether the code in this library runs on `device`; the text says which architectures do not meet.
 std::string missing_kernels(int device) {
     cudaFuncAttributes attributes;
-    const int before = current == kNone ? 0 : current;
+    int before = 0;
+    cudaGetDevice(&before);
     cudaSetDevice(device);
     const cudaError_t status = cudaFuncGetAttributes(&attributes, probe_kernel);
     cudaSetDevice(before);
@@ -55,7 +56,13 @@ bool forked_after_use() {
     return state().process != 0 && state().process != getpid();
 }
 
+// The calls that tell about the machine wake the driver too, and a forked child inherits it broken.
+void note_use() {
+    if (state().process == 0) state().process = getpid();
+}
+
 std::string find_reason() {
+    note_use();
     if (forked_after_use())
         return "CUDA was used before this process was forked, and a forked child cannot use it (start children with "
                "multiprocessing's spawn)";
@@ -80,7 +87,17 @@ std::string unavailable_reason() {
 }
 
 void use_device(int device) {
-    if (current == device && !forked_after_use()) return;
+    {
+        std::lock_guard<std::mutex> guard(state().lock);
+        const Devices& devices = state();
+        if (devices.ready && !forked_after_use() && device >= 0 && device < static_cast<int>(devices.streams.size()) &&
+            devices.streams[static_cast<size_t>(device)]) {
+            // Always asked for: another library may have changed this thread's device since.
+            check({"cuda", {device}}, cudaSetDevice(device), "choosing the device");
+            current = device;
+            return;
+        }
+    }
     const std::string reason = unavailable_reason();
     CK_CHECK_AS(DeviceError, reason.empty(), "cuda", "CUDA is not available: ", reason, ".");
     std::lock_guard<std::mutex> guard(state().lock);
@@ -89,12 +106,13 @@ void use_device(int device) {
         int count = 0;
         check({"cuda", {}}, cudaGetDeviceCount(&count), "counting devices");
         devices.streams.resize(static_cast<size_t>(count), nullptr);
-        devices.process = getpid();
         devices.ready = true;
     }
     const int count = static_cast<int>(devices.streams.size());
     CK_CHECK_AS(DeviceError, device >= 0 && device < count, "cuda", "the machine has ", count,
                 " CUDA device(s), counted from 0. Received: cuda:", device, ".");
+    const std::string missing = missing_kernels(device);
+    CK_CHECK_AS(DeviceError, missing.empty(), "cuda", "cuda:", device, " is not available: ", missing, ".");
     check({"cuda", {device}}, cudaSetDevice(device), "choosing the device");
     cudaStream_t& stream = devices.streams[static_cast<size_t>(device)];
     if (!stream) check({"cuda", {device}}, cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
@@ -129,6 +147,10 @@ Versions versions() {
 }
 
 std::vector<DeviceFacts> devices() {
+    {
+        std::lock_guard<std::mutex> guard(state().lock);
+        note_use();
+    }
     int count = 0;
     if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
     std::vector<DeviceFacts> result;

@@ -30,7 +30,7 @@ class Graph {
 
 namespace {
 
-__global__ void set_shift(uint64_t* shift, uint64_t value) {
+__global__ void __launch_bounds__(1) set_shift(uint64_t* shift, uint64_t value) {
     *shift = value;
 }
 
@@ -60,6 +60,7 @@ struct Capture {
 thread_local Capture capture;
 
 cudaGraph_t finish() {
+    use_device(capture.device);  // what failed may have used another
     cudaGraph_t graph = nullptr;
     const cudaError_t status = cudaStreamEndCapture(stream(), &graph);
     end_private_pool(capture.device);

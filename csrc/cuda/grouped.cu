@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kPixels = 4;  // with 4x4 channels: 64 multiply-adds for 4 loads of x and 4 of filters
 // Threads of a weight gradient, over all parts of the pixels: 1,024 on each of 132 multiprocessors.
-constexpr int64_t kGradientThreads = 1024 * 132;
+constexpr int64_t kGradientThreads = 1024 * kMultiprocessors;
 constexpr int64_t kMostParts = 256;
 
 // A destination has `out` channels, `group_out` of them a group; each adds up the group_in source channels of its

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "cuda/cuda.h"
+#include "cuda/device.h"
 #include "cuda/tiles.h"
 
 namespace ck::cuda {
@@ -15,9 +16,6 @@ struct Op {
     const char* name;
     std::initializer_list<int64_t> sizes;
 };
-
-// The stream of the current device (csrc/cuda/stream.cu).
-cudaStream_t stream();
 
 [[noreturn]] void fail(const Op& op, cudaError_t status, const char* what);
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 #include <unordered_map>
 
 #include "cuda/device.h"
@@ -22,7 +23,8 @@ namespace {
 
 constexpr int64_t kRounding = 512;
 constexpr int64_t kSmall = 1 << 20, kSmallSegment = 2 << 20;
-constexpr int kPoison = 0xff;  // floats of these bytes are NaN
+constexpr int64_t kMost = int64_t{1} << 56;  // beyond any memory; below it no size overflows
+constexpr int kPoison = 0xff;                // floats of these bytes are NaN
 
 bool environment_flag(const char* name, bool otherwise) {
     const char* text = std::getenv(name);
@@ -45,7 +47,11 @@ struct BySize {
 // Blocks for one device, or for one graph on it. Its owner locks.
 class Pool {
   public:
+    // A graph's pool keeps its segments to the end: what was freed while it was recorded is in its nodes.
+    explicit Pool(bool reclaims) : reclaims_(reclaims) {}
+
     void* allocate(int64_t bytes, int device) {
+        if (bytes > kMost) throw_out_of_memory(bytes, device);
         const int64_t wanted = std::max(kRounding, ceil_div(bytes, kRounding) * kRounding);
         Block* block = take(wanted, wanted <= kSmall);
         if (block) {
@@ -58,7 +64,6 @@ class Pool {
         used_.emplace(block->data, block);
         allocated_ += block->bytes;
         cached_ -= block->bytes;
-        peak_ = std::max(peak_, allocated_);
         return block->data;
     }
 
@@ -74,18 +79,18 @@ class Pool {
         if (block->before && block->before->free) block = merge(block->before, block);
         if (block->after && block->after->free) block = merge(block, block->after);
         free_[block->small].insert(block);
-        if (!caching_) return_segments();
+        if (!caching_ && reclaims_) return_segments();
         return true;
     }
 
     bool in_use() const { return !used_.empty(); }
+    int64_t allocated() const { return allocated_; }
 
     void empty_cache() { return_segments(); }
 
     void add_to(MemoryStats& stats) {
         stats.allocated += allocated_;
         stats.cached += cached_;
-        stats.peak += peak_;
         stats.segments += segments_;
         stats.hits += hits_;
     }
@@ -107,7 +112,7 @@ class Pool {
         const int64_t size = !caching_ ? std::max<int64_t>(requested, 1) : small ? kSmallSegment : bytes;
         void* data = nullptr;
         cudaError_t status = cudaMalloc(&data, static_cast<size_t>(size));
-        if (status == cudaErrorMemoryAllocation && cached_ > 0) {
+        if (status == cudaErrorMemoryAllocation && cached_ > 0 && reclaims_) {
             cudaGetLastError();
             return_segments();
             status = cudaMalloc(&data, static_cast<size_t>(size));
@@ -167,7 +172,8 @@ class Pool {
 
     std::set<Block*, BySize> free_[2];  // of large and of small segments
     std::unordered_map<void*, Block*> used_;
-    int64_t allocated_ = 0, cached_ = 0, peak_ = 0, segments_ = 0, hits_ = 0;
+    int64_t allocated_ = 0, cached_ = 0, segments_ = 0, hits_ = 0;
+    const bool reclaims_;
     const bool caching_ = environment_flag("CONVKIT_CUDA_CACHE", true);
 };
 
@@ -176,8 +182,12 @@ class DevicePools {
   public:
     void* allocate(int64_t bytes, int device) {
         std::lock_guard<std::mutex> guard(lock_);
-        Pool& pool = recording_ ? private_.at(recording_).pool : common_;
-        return pool.allocate(bytes, device);
+        const bool recorded = recording_ && recorder_ == std::this_thread::get_id();
+        void* data = (recorded ? private_.at(recording_).pool : common_).allocate(bytes, device);
+        int64_t allocated = common_.allocated();
+        for (const auto& [number, entry] : private_) allocated += entry.pool.allocated();
+        peak_ = std::max(peak_, allocated);
+        return data;
     }
 
     void release(void* data) {
@@ -192,7 +202,10 @@ class DevicePools {
 
     PrivatePool begin_private() {
         std::lock_guard<std::mutex> guard(lock_);
+        CK_CHECK_AS(DeviceError, recording_ == 0, "graph", "another graph is being recorded on this device.");
+        common_.empty_cache();  // the graph takes as much again as the step that ran before
         recording_ = ++made_;
+        recorder_ = std::this_thread::get_id();
         private_[recording_];
         return recording_;
     }
@@ -215,11 +228,12 @@ class DevicePools {
         std::lock_guard<std::mutex> guard(lock_);
         common_.add_to(stats);
         for (auto& [number, entry] : private_) entry.pool.add_to(stats);
+        stats.peak += peak_;
     }
 
   private:
     struct Private {
-        Pool pool;
+        Pool pool{false};
         bool retired = false;
     };
 
@@ -230,9 +244,11 @@ class DevicePools {
     }
 
     std::mutex lock_;
-    Pool common_;
+    Pool common_{true};
     std::map<PrivatePool, Private> private_;
     PrivatePool recording_ = 0, made_ = 0;
+    std::thread::id recorder_;  // what other threads allocate meanwhile is not the graph's
+    int64_t peak_ = 0;
 };
 
 struct Devices {

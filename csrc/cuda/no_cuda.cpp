@@ -55,6 +55,12 @@ uintptr_t stream_handle(int) {
 void make_stream_wait(int, uintptr_t) {
     refuse();
 }
+void wait_for_stream(int, uintptr_t) {
+    refuse();
+}
+void synchronize_device(int) {
+    refuse();
+}
 void begin_capture(int) {
     refuse();
 }

@@ -44,8 +44,8 @@ struct Pixels {
 // f(image, row, column, vector) for the items of this thread.
 template <class F>
 __device__ __forceinline__ void for_each_pixel(const Pixels& pixels, F&& f) {
+    if (first_index() >= pixels.items) return;
     const int item = static_cast<int>(first_index());
-    if (item >= pixels.items) return;
     const int pixel = pixels.by_vectors.quotient(item), vector = pixels.by_vectors.remainder(item, pixel);
     const int row = pixels.by_columns.quotient(pixel), column = pixels.by_columns.remainder(pixel, row);
     for (int64_t image = blockIdx.y; image < pixels.images; image += gridDim.y) f(image, row, column, vector);

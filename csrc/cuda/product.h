@@ -238,8 +238,9 @@ template <class T, class A, class B, class Rows>
 void multiply(const Op& op, const ProductSize& size, const A& a, const B& b, const Rows& rows,
               const ProductResult<T>& result) {
     const int64_t largest = std::max({size.m, size.n, size.k});
-    CK_CHECK(largest <= INT32_MAX, op.name, "every size of the matrix product must be below 2^31. Received: m=", size.m,
-             ", n=", size.n, ", k=", size.k, ".");
+    CK_CHECK(largest <= INT32_MAX - 128, op.name,
+             "every size of the matrix product must be below 2^31. Received: m=", size.m, ", n=", size.n,
+             ", k=", size.k, ".");
     if (size.m * size.n * rows.products() == 0) return;
     const ProductPlan plan = plan_product(size, kTileBytes / sizeof(T), rows.products(), rows.splittable(),
                                           a.source.vectors && b.source.vectors);

@@ -44,8 +44,10 @@ void copy_on_device(void* dst, const void* src, int64_t bytes, int device);
 void copy_between_devices(void* dst, int dst_device, const void* src, int src_device, int64_t bytes);
 void synchronize(int device);  // until everything queued has run
 
-// For other libraries (DLPack): the device's stream, and an order between it and `other` (a cudaStream_t).
+// For other libraries (DLPack): the device's stream, and orders between it and `other` (a cudaStream_t).
 uintptr_t stream_handle(int device);
-void make_stream_wait(int device, uintptr_t other);
+void make_stream_wait(int device, uintptr_t other);  // for all that is queued here
+void wait_for_stream(int device, uintptr_t other);   // what is queued here from now on, for all that is queued there
+void synchronize_device(int device);                 // all streams, everybody's
 
 }  // namespace ck::cuda

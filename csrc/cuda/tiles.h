@@ -18,6 +18,9 @@ constexpr int64_t kMaxElementwiseBlocks = 2 * 8 * 132;
 constexpr int64_t kMostGridRows = 65535;
 // What a launch may have without asking for more.
 constexpr size_t kDefaultSharedBytes = 48 * 1024;
+// What it may have when it asks, on every kind of GPU that kernels are compiled for: sm_86, 89 and 120 have least.
+constexpr int64_t kMostSharedBytes = 99 * 1024;
+constexpr int64_t kMultiprocessors = 132;  // of the H200 that the kernels are cut for
 // The largest first dimension of a grid.
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
 
@@ -44,7 +47,7 @@ struct ProductPlan {
 inline ProductPlan plan_product(const ProductSize& size, int64_t depth, int64_t products, bool splittable,
                                 bool vectors) {
     // A slice has 8 tiles of k's or more: 3 fill the pipeline, and its partial result costs as much as some.
-    constexpr int64_t kMinTilesOfSlice = 8, kMultiprocessors = 132, kBlocksAtOnce = 2 * kMultiprocessors;
+    constexpr int64_t kMinTilesOfSlice = 8, kBlocksAtOnce = 2 * kMultiprocessors;
     // By the bytes that a tile reads for each multiplication, 1/rows + 1/columns: what a wasted row or column of a
     // large tile costs against a small tile's reads.
     struct Candidate {

@@ -84,9 +84,14 @@ BatchNormGradients batch_norm_gradient(const Tensor& x, const Tensor& mean, cons
                                        bool has_residual, const BatchNormSettings& settings) {
     const BatchNormShape s = checked_shape(x, mean, variance, weight, bias, settings);
     check_shape(kOp, "the gradient", dy, x.shape());
+    check_same_device(kOp, x, dy);
     check_same_dtype(kOp, x, dy);
     CK_CHECK(y || settings.activation.kind == ActivationKind::none, kOp, "the gradient of an activation needs y.");
-    if (y) check_shape(kOp, "y", *y, x.shape());
+    if (y) {
+        check_same_device(kOp, x, *y);
+        check_same_dtype(kOp, x, *y);
+        check_shape(kOp, "y", *y, x.shape());
+    }
     // Without an activation the residual's gradient is dy itself.
     const bool dz_wanted = has_residual && y;
     BatchNormGradients g{Tensor::empty(kOp, x.shape(), x.dtype(), x.device()),

@@ -149,7 +149,7 @@ Tensor conv2d_max_pool2d_data_gradient(const Shape& x_shape, const Tensor& w, co
     check_operands(kOp, dy, w, nullptr);
     const Conv2dShape s = full_shape(x_shape, w.shape(), g);
     check_shape(kOp, "the gradient", dy, pooled_shape(s));
-    check_shape(kOp, "argmax", argmax, pooled_shape(s));
+    check_argmax(kOp, dy, argmax, pooled_shape(s));
     Tensor dx = Tensor::empty(kOp, x_shape, dy.dtype(), dy.device());
     visit_floating(kOp, dy.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -165,7 +165,7 @@ Tensor conv2d_max_pool2d_weight_gradient(const Tensor& x, const Shape& w_shape, 
     check_operands(kOp, x, dy, nullptr);
     const Conv2dShape s = full_shape(x.shape(), w_shape, g);
     check_shape(kOp, "the gradient", dy, pooled_shape(s));
-    check_shape(kOp, "argmax", argmax, pooled_shape(s));
+    check_argmax(kOp, dy, argmax, pooled_shape(s));
     Tensor dw = Tensor::empty(kOp, w_shape, x.dtype(), x.device());
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -101,6 +101,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const Tensor* w
 Tensor cross_entropy_gradient(const Tensor& logits, const Tensor& target, const Tensor* weight, double label_smoothing,
                               const std::string& reduction, const Tensor& dy) {
     const CrossEntropyProblem p(logits, target, weight, label_smoothing, reduction);
+    check_same_device(kCrossEntropy, logits, dy);
     check_same_dtype(kCrossEntropy, logits, dy);
     check_shape(kCrossEntropy, "the gradient", dy, p.result_shape());
     Tensor dx = Tensor::empty(kCrossEntropy, logits.shape(), logits.dtype(), logits.device());
@@ -129,6 +130,7 @@ Tensor pointwise_loss(PointwiseLoss kind, const Tensor& x, const Tensor& target,
 Tensor pointwise_loss_gradient(PointwiseLoss kind, const Tensor& x, const Tensor& target, const Tensor* weight,
                                double beta, const std::string& reduction, const Tensor& dy) {
     const PointwiseLossShape s = pointwise_problem(kind, x, target, weight, beta, reduction);
+    check_same_device(op_name(kind), x, dy);
     check_same_dtype(op_name(kind), x, dy);
     check_shape(op_name(kind), "the gradient", dy, s.reduction == Reduction::none ? x.shape() : Shape{});
     Tensor dx = Tensor::empty(op_name(kind), x.shape(), x.dtype(), x.device());

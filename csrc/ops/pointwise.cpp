@@ -92,6 +92,7 @@ Tensor unary(UnaryOp op, const Tensor& x, double slope) {
 Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, double slope) {
     for (const Tensor* t : {&y, &dy}) {
         check_shape(op_name(op), t == &y ? "y" : "the gradient", *t, x.shape());
+        check_same_device(op_name(op), x, *t);
         check_same_dtype(op_name(op), x, *t);
     }
     Tensor dx = Tensor::empty(op_name(op), x.shape(), x.dtype(), x.device());
@@ -129,8 +130,10 @@ Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
     const Shape shape = broadcast_shape("compare", a.shape(), b.shape());
     if (a.dtype() != b.dtype() || a.dtype() == DType::uint8 || a.dtype() == DType::boolean) {
         // Mixed dtypes and small integers compare in a type that holds both: int64 beyond 2^53 is rounded, as in numpy.
-        const bool floating = a.dtype() == DType::float32 || a.dtype() == DType::float64 ||
-                              b.dtype() == DType::float32 || b.dtype() == DType::float64;
+        const auto is_float = [](DType dtype) {
+            return dtype == DType::float32 || dtype == DType::float64 || dtype == DType::bfloat16;
+        };
+        const bool floating = is_float(a.dtype()) || is_float(b.dtype());
         const DType common = floating ? DType::float64 : DType::int64;
         return compare(op, cast(a, common), cast(b, common));
     }
@@ -151,6 +154,7 @@ Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
 
 std::pair<Tensor, Tensor> epilogue_gradient(Activation act, const Tensor& y, const Tensor& dy, bool bias_wanted) {
     check_shape("epilogue_gradient", "the gradient", dy, y.shape());
+    check_same_device("epilogue_gradient", y, dy);
     check_same_dtype("epilogue_gradient", y, dy);
     const int64_t c = y.ndim() ? y.size(y.ndim() - 1) : 1;
     const bool dz_wanted = act.kind != ActivationKind::none;

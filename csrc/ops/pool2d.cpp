@@ -120,7 +120,7 @@ Tensor max_pool2d_gradient(const Shape& x_shape, const Tensor& dy, const Tensor&
     constexpr const char* op = "max_pool2d";
     const Pool2dShape s = make_shape(op, x_shape, g);
     check_shape(op, "the gradient", dy, output_shape(s));
-    check_shape(op, "argmax", argmax, argmax_shape(s));
+    check_argmax(op, dy, argmax, argmax_shape(s));
     Tensor dx = Tensor::empty(op, x_shape, dy.dtype(), dy.device());
     visit_floating(op, dy.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -100,6 +100,10 @@ Tensor argmax(const Tensor& x, const std::vector<int64_t>& axes, bool keepdims) 
 
 Tensor max_gradient(const Tensor& x, const Tensor& dy, const std::vector<int64_t>& axes) {
     const Canonical c = canonical("max", x, axes);
+    check_same_device("max", x, dy);
+    check_same_dtype("max", x, dy);
+    CK_CHECK(dy.numel() == c.s.outer * c.s.inner, "max",
+             "the gradient must have one value per maximum. Received: ", dy.shape(), ".");
     const Tensor index = Tensor::empty("max", c.kept, DType::int64, x.device());
     Tensor dx = Tensor::empty("max", c.x.shape(), x.dtype(), x.device());
     visit_floating("max", x.dtype(), [&](auto zero) {

@@ -46,6 +46,7 @@ Tensor softmax(bool log, const Tensor& x, int64_t axis) {
 Tensor softmax_gradient(bool log, const Tensor& y, const Tensor& dy, int64_t axis) {
     axis = checked_axis(op_name(log), y, axis);
     check_shape(op_name(log), "the gradient", dy, y.shape());
+    check_same_device(op_name(log), y, dy);
     check_same_dtype(op_name(log), y, dy);
     if (axis != y.ndim() - 1) {
         const std::vector<int64_t> order = exchange_last(y.ndim(), axis);

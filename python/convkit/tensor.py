@@ -55,9 +55,7 @@ class Tensor(_core.TensorBase):
         return self.shape[0]
 
     def __repr__(self):
-        values = self.detach().to("cpu")
-        values = values.astype(dtypes.float32) if self.dtype is dtypes.bfloat16 else values
-        text = np.array2string(values.numpy(), separator=", ", prefix="tensor(")
+        text = np.array2string(_values(self), separator=", ", prefix="tensor(")
         extra = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
         extra += "" if self.device == "cpu" else f", device={self.device!r}"
         return f"tensor({text}{extra}{', requires_grad=True' if self.requires_grad else ''})"
@@ -97,9 +95,7 @@ class Tensor(_core.TensorBase):
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         """A DLPack capsule that shares the memory (``copy=True``: of a copy); ``stream`` as the protocol has it."""
-        if self.device != "cpu":
-            _order_before(self.device, stream)
-        elif stream is not None:
+        if self.device == "cpu" and stream is not None:
             raise BufferError(f"[dlpack] CPU memory takes stream=None. Received: {stream!r}.")
         if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
             raise BufferError(f"[dlpack] the tensor is on {self.device}. Received: dl_device={dl_device!r}.")
@@ -107,21 +103,24 @@ class Tensor(_core.TensorBase):
         if copy:
             data = _core.full(self.shape, 0, self.dtype, self.device)
             _core.copy_into(data, self._data)
-        return _core.to_dlpack(data, max_version is not None and max_version[0] >= 1)
+        if self.device != "cpu":
+            _order_before(self.device, stream)
+        known = stream if stream not in (None, -1) else None
+        return _core.to_dlpack(data, max_version is not None and max_version[0] >= 1, known)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0) if self.device == "cpu" else (2, cuda.index_of(self.device))  # kDLCPU, kDLCUDA
 
     def tolist(self):
         """The elements as nested lists of Python numbers, as numpy's."""
-        return self.detach().to("cpu").numpy().tolist()
+        return _values(self).tolist()
 
     def detach(self) -> Tensor:
         """The same memory, without a graph."""
         return Tensor(self._data)
 
     def __reduce__(self):  # copy.deepcopy and pickle: values without graph and gradient
-        return _restore, (type(self), self.detach().to("cpu").numpy().copy(), self.requires_grad, self.device)
+        return _restore, (type(self), _values(self).copy(), self.requires_grad, self.device, self.dtype.name)
 
     def copy_(self, other) -> Tensor:
         """Overwrites the elements in place; shapes and dtypes must agree. Not recorded."""
@@ -262,7 +261,7 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
         data = tensor(data, dtypes.float32, device).astype(dtype)
         return Tensor(data._data, requires_grad)
     if isinstance(data, Tensor):
-        array = data.detach().to("cpu").numpy()
+        array = _values(data)
     elif isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__"):
         array = np.asarray(data)
     else:
@@ -278,16 +277,23 @@ def tensor(data, dtype=None, device: str = "cpu", requires_grad: bool = False) -
     return Tensor(Tensor(_core.from_numpy(array, False)).to(device)._data, requires_grad)
 
 
-def _restore(kind, array, requires_grad: bool, device: str) -> Tensor:
+def _restore(kind, array, requires_grad: bool, device: str, dtype: str) -> Tensor:
     result = kind.__new__(kind)
-    Tensor.__init__(result, tensor(array, device=device)._data, requires_grad)
+    made = tensor(array, dtypes.bfloat16 if dtype == "bfloat16" else None, device)
+    Tensor.__init__(result, made._data, requires_grad)
     return result
 
 
+def _values(t: Tensor) -> np.ndarray:
+    """The elements in the host's memory, bfloat16 as float32; a view where they are there."""
+    t = t.detach().to("cpu")
+    return (t.astype(dtypes.float32) if t.dtype is dtypes.bfloat16 else t).numpy()
+
+
 def _order_before(device: str, stream) -> None:
-    """Let ``stream`` of a DLPack consumer wait for what is queued on ``device``; -1 asks for no order."""
+    """Let ``stream`` of a DLPack consumer come after what is queued on ``device``; -1 asks for no order."""
     index = cuda.index_of(device)
-    if stream is None or stream in (1, 2):  # the legacy and the per-thread default stream have no handle of their own
+    if stream is None:
         _core.cuda_synchronize(index)
     elif stream != -1:
         _core.cuda_make_stream_wait(index, stream)
@@ -323,7 +329,7 @@ def from_dlpack(x) -> Tensor:
     """A tensor that shares the memory of ``x``, any object with ``__dlpack__`` in row-major CPU or CUDA memory."""
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"[from_dlpack] needs an object with __dlpack__. Received: {type(x).__name__}.")
-    kind, index = x.__dlpack_device__()
+    kind, index = x.__dlpack_device__() if hasattr(x, "__dlpack_device__") else (1, 0)
     order = {} if kind == 1 else {"stream": _core.cuda_stream(index)}
     try:
         capsule = x.__dlpack__(max_version=(1, 0), **order)

@@ -26,20 +26,23 @@ class StepGraph:
             raise ValueError("[train.fit] a CUDA graph takes batches from the CPU. Received: batches on the device.")
         kept = [(buffer, tensor(buffer.to("cpu"), device="cpu")) for buffer in model.buffers()]
         generator = get_rng_state()
-        self._step(model, loss)
-        for buffer, value in kept:
-            buffer.copy_(value)
-        set_rng_state(generator)
-        _core.cuda_begin_capture(self._index)
         try:
-            self._loss, self._logits = self._step(model, loss)
-            self._graph = _core.cuda_end_capture()
+            self._step(model, loss)
+            for buffer, value in kept:
+                buffer.copy_(value)
+            set_rng_state(generator)
+            self._graph = self._record(model, loss)
         except BaseException:
-            _core.cuda_abandon_capture()
+            for buffer, value in kept:
+                buffer.copy_(value)
+            for parameter in self._parameters:
+                parameter.grad = None  # maybe of memory that nothing filled
+            set_rng_state(generator)
             raise
         self._drawn = get_rng_state()[1] - generator[1]
         self._recorded_at = generator
         self._gradients = [p.grad for p in self._parameters]
+        self._memory = [t._data for t in (*self._parameters, *model.buffers())]  # what the graph reads and writes
         set_rng_state(generator)
         # Counters are the host's: the recording moved them, a replay does not.
         counters = [(buffer, value.item()) for buffer, value in kept if buffer.dtype.kind != "f"]
@@ -47,8 +50,8 @@ class StepGraph:
         self._count(-1)
 
     def fits(self, x, y) -> bool:
-        """Whether the batch has the recorded shapes."""
-        return x.shape == self._x.shape and y.shape == self._y.shape
+        """Whether the batch has the recorded shapes and dtypes."""
+        return (x.shape, x.dtype, y.shape, y.dtype) == (self._x.shape, self._x.dtype, self._y.shape, self._y.dtype)
 
     def __call__(self, x, y):
         self._x.copy_(x)
@@ -62,6 +65,15 @@ class StepGraph:
         for parameter, gradient in zip(self._parameters, self._gradients):
             parameter.grad = gradient
         return self._loss, self._logits
+
+    def _record(self, model, loss):
+        _core.cuda_begin_capture(self._index)
+        try:
+            self._loss, self._logits = self._step(model, loss)
+            return _core.cuda_end_capture()
+        except BaseException:
+            _core.cuda_abandon_capture()
+            raise
 
     def _count(self, steps: int) -> None:
         for buffer, each in self._counters:
