@@ -10,7 +10,6 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 #include <unordered_map>
 
 #include "cuda/device.h"
@@ -177,12 +176,16 @@ class Pool {
     const bool caching_ = environment_flag("CONVKIT_CUDA_CACHE", true);
 };
 
+class DevicePools;
+// What this thread records a graph on; what others allocate meanwhile is not the graph's.
+thread_local const DevicePools* recorder = nullptr;
+
 // The pools of one device: the common one, and one for each graph.
 class DevicePools {
   public:
     void* allocate(int64_t bytes, int device) {
         std::lock_guard<std::mutex> guard(lock_);
-        const bool recorded = recording_ && recorder_ == std::this_thread::get_id();
+        const bool recorded = recording_ && recorder == this;
         void* data = (recorded ? private_.at(recording_).pool : common_).allocate(bytes, device);
         int64_t allocated = common_.allocated();
         for (const auto& [number, entry] : private_) allocated += entry.pool.allocated();
@@ -205,13 +208,14 @@ class DevicePools {
         CK_CHECK_AS(DeviceError, recording_ == 0, "graph", "another graph is being recorded on this device.");
         common_.empty_cache();  // the graph takes as much again as the step that ran before
         recording_ = ++made_;
-        recorder_ = std::this_thread::get_id();
+        recorder = this;
         private_[recording_];
         return recording_;
     }
     void end_private() {
         std::lock_guard<std::mutex> guard(lock_);
         recording_ = 0;
+        recorder = nullptr;
     }
     void retire(PrivatePool pool) {
         std::lock_guard<std::mutex> guard(lock_);
@@ -247,7 +251,6 @@ class DevicePools {
     Pool common_{true};
     std::map<PrivatePool, Private> private_;
     PrivatePool recording_ = 0, made_ = 0;
-    std::thread::id recorder_;  // what other threads allocate meanwhile is not the graph's
     int64_t peak_ = 0;
 };
 
