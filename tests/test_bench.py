@@ -207,7 +207,7 @@ def test_plot_needs_matplotlib_before_anything_is_measured(capsys, monkeypatch):
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(run, "Bench", lambda *arguments: pytest.fail("measured"))
     status, _, err = bench(capsys, *SMALL, "--plot", "x.png")
-    assert status == 2 and "pip install matplotlib" in err
+    assert status == 2 and 'pip install "convkit[viz]"' in err
 
 
 class Terminal(io.StringIO):

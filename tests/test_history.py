@@ -55,7 +55,7 @@ def test_history_plot(tmp_path, validation):
 
 def test_plot_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match="pip install matplotlib"):
+    with pytest.raises(ImportError, match=r'pip install "convkit\[viz\]"'):
         history().plot()
 
 

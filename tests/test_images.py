@@ -221,3 +221,47 @@ def test_example_10_8(tmp_path):
     first, second = (np.concatenate([x for x, _ in epoch]) for epoch in runs[0])
     assert not any((image == other).all() for image in first for other in second)
     assert first.min() >= 0 and first.max() <= 1
+
+
+# --- arguments that mean nothing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [{"size": 0}, {"size": (4, 4, 3)}, {"size": "4"}, {"size": 4, "channels": 4}])
+def test_arguments_are_checked_before_the_first_image(tmp_path, arguments):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(picture()).save(tmp_path / "a" / "a.png")
+    with pytest.raises(ValueError, match=r"\[data.ImageFolder\] (size|channels) must be"):
+        data.ImageFolder(tmp_path, **arguments)
+
+
+@pytest.mark.parametrize(
+    "classes,message",
+    [
+        (["a", "b", "a"], "every class has a folder of its own. Received: 'a', 'a'"),
+        (["a", "b/../a"], "every class has a folder of its own. Received: 'a', 'b/../a'"),
+        (["a/deep", "a"], "no class may lie in the folder of another. Received: 'a/deep' in 'a'"),
+    ],
+)
+def test_no_image_has_two_classes(tmp_path, classes, message):
+    for name in ("a/deep", "b"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.fromarray(picture()).save(tmp_path / name / "a.png")
+    with pytest.raises(ValueError, match=message):
+        data.ImageFolder(tmp_path, None, classes)
+
+
+@pytest.mark.parametrize("mode,dtype", [("I", np.int32), ("F", np.float32)])
+def test_pixels_whose_white_is_unknown_are_refused(tmp_path, mode, dtype):
+    Image.fromarray(np.full((4, 5), 0.5 if mode == "F" else 2**30, dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=f"its pixels have Pillow's mode '{mode}'"):
+        data.read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "pgm"])
+def test_sixteen_bits_still_read(tmp_path, suffix):
+    deep = np.array([[0, 256, 65535]], np.uint16)
+    if suffix == "pgm":
+        (tmp_path / "a.pgm").write_bytes(b"P5 3 1 65535\n" + deep.astype(">u2").tobytes())
+    else:
+        Image.fromarray(deep).save(tmp_path / f"a.{suffix}")
+    assert data.read_image(tmp_path / f"a.{suffix}", channels=1)[0, :, 0].tolist() == [0, 1, 255]

@@ -209,6 +209,50 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path):
         interop.load_keras(tmp_path / "w.h5", nn.Sequential(nn.Linear(3, 2)))
 
 
+def test_numbers_of_other_files_are_refused(tmp_path):
+    """External links and storage, virtual data sets and soft links: a file must not tell what lies in another."""
+    model, secret = nn.Sequential(nn.Linear(2, 3, bias=False)), tmp_path / "secret"
+    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
+    secret.write_bytes(numbers.tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["w"] = numbers
+        file["dense/vars/0"] = numbers
+
+    def linked(file):
+        file["layers/dense/vars/0"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "w")
+
+    def linked_above(file):
+        file["layers"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/")
+
+    def softly_linked(file):
+        file["w"] = numbers
+        file["layers/dense/vars/0"] = h5py.SoftLink("/w")
+
+    def stored_elsewhere(file):
+        file.create_dataset("layers/dense/vars/0", (2, 3), "f4", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+
+    def virtual(file):
+        layout = h5py.VirtualLayout((2, 3), "f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "w", (2, 3))
+        file.create_virtual_dataset("layers/dense/vars/0", layout)
+
+    for write in (linked, linked_above, softly_linked, stored_elsewhere, virtual):
+        with h5py.File(tmp_path / "w.h5", "w") as file:
+            write(file)
+        with pytest.raises(ValueError, match="in the file itself"):
+            interop.load_keras(tmp_path / "w.h5", model)
+
+
+def test_networks_in_the_network_are_left_over(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 3, bias=False))
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["layers/dense/vars/0"] = np.ones((2, 3), np.float32)
+        file["layers/lstm/cell/vars/0"] = np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match="has layers that this Sequential has not: lstm"):
+        interop.load_keras(tmp_path / "w.h5", model)
+    assert interop.load_keras(tmp_path / "w.h5", model, strict=False) == ([], ["lstm"])
+
+
 def test_weights_that_are_not_numbers(tmp_path):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["layers/dense/vars/0"] = np.zeros((3, 2), "S4")

@@ -391,6 +391,19 @@ def test_schedule_resumes():
     assert optimizer.param_groups[0]["lr"] == straight[6]
 
 
+@pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW])
+def test_a_step_that_fails_does_not_count(kind):
+    params, untouched = make_params(), make_params()
+    optimizer = kind(params)
+    for grads in gradients(2):
+        give(params, grads)
+        params[1].grad._data = ck.zeros(16, dtype=np.float64)._data  # of another shape than the parameter
+        with pytest.raises(ValueError):
+            optimizer.step()
+    for ours, theirs in zip(run(optimizer, params, gradients()), run(kind(untouched), untouched, gradients())):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_schedule_refusals():
     optimizer = optim.SGD(make_params(), lr=0.1)
     with pytest.raises(ValueError, match=r"\[StepLR\] step_size is a positive number of steps. Received: step_size=0"):

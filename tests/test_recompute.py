@@ -194,6 +194,31 @@ def test_no_packed_weights_stay(images):
     assert ck._core.retained_bytes() <= before
 
 
+@pytest.mark.parametrize("method", [False, True])
+@pytest.mark.parametrize("training", [True, False])
+def test_recomputes_in_the_mode_of_the_forward_pass(images, training, method):
+    def gradients(run):
+        model = block().train(training)
+        x = ck.tensor(images, requires_grad=True)
+        ck.manual_seed(3)
+        y = run(model.forward if method else model, x)
+        model.train(not training)
+        y.sum().backward()
+        assert all(module.training is not training for module in model.modules())
+        return x.grad.numpy()
+
+    np.testing.assert_array_equal(gradients(ck.checkpoint), gradients(lambda function, x: function(x)))
+
+
+def test_tensors_with_a_graph_are_inputs(images):
+    w = ck.tensor(images, requires_grad=True)
+    z = w * 2.0
+    with pytest.raises(ValueError, match=r"\[checkpoint\] a tensor with a graph must be passed as an input"):
+        ck.checkpoint(lambda x: x * z, ck.tensor(images))
+    (ck.checkpoint(lambda x, z: x * z * w, ck.tensor(images), z) + z).sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), 4 * images * images + 2, rtol=1e-5)
+
+
 def test_refusals(images):
     with pytest.raises(TypeError, match=r"\[checkpoint\] the function must return one Tensor. Received: tuple"):
         ck.checkpoint(lambda x: (x, x), ck.tensor(images))

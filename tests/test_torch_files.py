@@ -299,6 +299,18 @@ def test_deep_nesting_and_large_numbers(tmp_path):
     assert "long" in refusal(archive(tmp_path / "w", wide, {}))
 
 
+@pytest.mark.parametrize("container", [b"q\x01h\x01\x86" * 60, b"\x85" * 100_000], ids=["doubling", "deep"])
+def test_names_that_are_not_strings(tmp_path, container):
+    """The text of such a container would be 2^60 letters long, or more nested than Python's stack is deep."""
+    path = archive(tmp_path / "w", text("x") + container + text("y") + b"\x93", {})
+    assert "names something that is not a string" in refusal(path)
+
+
+def test_strides_of_axes_of_size_1_may_be_any(tmp_path):
+    path = archive(tmp_path / "w", mapping(x=tensor(storage("0"), (1, 6), (2**62, 1))), {"0": SIX.tobytes()})
+    np.testing.assert_array_equal(read(path)["x"], SIX[None])
+
+
 def test_every_truncation_is_refused(tmp_path):
     for write in WRITERS.values():
         path = write(tmp_path / "w", {"x": SIX, "n": np.array(3)})

@@ -57,6 +57,37 @@ def assert_holds(model, state):
         np.testing.assert_array_equal(found[name], state[name])
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.module.", "module._orig_mod.", "module.module."])
+def test_prefixes_in_any_order(prefix):
+    model, state = network(), torch_state()
+    interop.load_torch({prefix + name: value for name, value in state.items()}, model, flatten=FLATTEN)
+    assert_holds(model, state)
+
+
+@pytest.mark.parametrize("bias", [np.ones(3, np.complex64), np.array(["a", "b", "c"]), np.array([None] * 3)])
+def test_weights_that_are_not_numbers(bias):
+    model = nn.Linear(2, 3)
+    before = arrays(model)
+    with pytest.raises(TypeError, match=r"\[load_torch\] weights are real numbers. Received: bias of "):
+        interop.load_torch({"weight": np.ones((3, 2)), "bias": bias}, model)
+    with pytest.raises(ValueError):
+        model.load_state_dict({"weight": np.ones((3, 2)), "bias": np.array(["a", "b", "c"])})
+    for key, value in arrays(model).items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_arguments_of_other_types():
+    with pytest.raises(
+        TypeError, match=r"\[load_torch\] needs a path or a state_dict, and a Module. Received: int, Linear"
+    ):
+        interop.load_torch(5, nn.Linear(2, 3))
+    with pytest.raises(TypeError, match=r"Received: dict, str"):
+        interop.load_torch({}, "resnet18")
+    for flatten in ("6", [("6", (4, 2, 3))], {"6": 24}, {"6": ("4", 2, 3)}):
+        with pytest.raises(TypeError, match=r"\[interop\] flatten is a dict"):
+            interop.load_torch(torch_state(), network(), flatten=flatten)
+
+
 def test_a_dictionary_of_arrays():
     model, state = network(), torch_state()
     result = interop.load_torch(state, model, flatten=FLATTEN)

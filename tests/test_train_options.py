@@ -242,3 +242,20 @@ def test_callbacks_end_the_run():
 def test_fit_refusals(options, error, text):
     with pytest.raises(error, match=text):
         train(**options)
+
+
+@pytest.mark.parametrize("options", [{"class_weight": [1.0, 2.0, 1.0]}, {"label_smoothing": 0.1}])
+def test_losses_that_are_modules_have_their_own_arguments(options):
+    with pytest.raises(ValueError, match=r"a module has arguments of its own: nn.CrossEntropyLoss\((weight|label_sm)"):
+        train(loss=nn.CrossEntropyLoss(), **options)
+
+
+def test_callbacks_are_refused_before_the_first_epoch():
+    with pytest.raises(TypeError, match=r"a callback is a function or has on_batch_end or on_epoch_end. Received: 5"):
+        train(callbacks=(5,))
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+def test_class_weights_are_finite(weight):
+    with pytest.raises(ValueError, match="one finite weight >= 0 for each"):
+        train(class_weight={0: weight})

@@ -226,3 +226,38 @@ def test_color_jitter_draws():
 def test_compose_of_plain_transforms_needs_no_generator():
     image = np.zeros((2, 3, 1), np.uint8)
     assert data.Compose([np.flipud, lambda pixels: pixels + 1])(image).max() == 1
+
+
+@pytest.mark.parametrize("degrees", ["90", math.nan, math.inf, (1, 2, 3), (3, 1), -1])
+def test_rotations_that_mean_nothing(degrees):
+    with pytest.raises(ValueError, match=r"\[data.RandomRotation\] degrees must be"):
+        data.RandomRotation(degrees)
+
+
+def test_fills_that_are_no_numbers():
+    with pytest.raises(ValueError, match=r"\[data.RandomRotation\] value must be a finite number"):
+        data.RandomRotation(10, "constant", value=math.nan)
+
+
+@pytest.mark.parametrize(
+    "ranges", [{"scale": 0.5}, {"scale": (0.1, 0.5, 1)}, {"scale": (0, 1)}, {"ratio": (1, math.inf)}]
+)
+def test_resized_crops_that_mean_nothing(ranges):
+    with pytest.raises(ValueError, match=r"\[data.RandomResizedCrop\] scale and ratio must be ranges"):
+        data.RandomResizedCrop(4, **ranges)
+
+
+def test_normalize_is_for_a_number_of_channels():
+    with pytest.raises(ValueError, match=r"\[data.Normalize\] the image must have the channels"):
+        data.Normalize([0.1, 0.2, 0.3], 1.0)(picture(channels=1))
+    with pytest.raises(ValueError, match=r"\[data.Normalize\] mean and std are one number or one per channel"):
+        data.Normalize([0.1, 0.2], [1.0, 1.0, 1.0])
+    assert data.Normalize([0.5], 1.0)(picture()).shape == (6, 5, 3)
+
+
+def test_compose_holds_its_transforms_for_good():
+    """A list that grew would be cut off at the length it had."""
+    steps = [data.Rescale(1.0)]
+    both = data.Compose(steps)
+    with pytest.raises(AttributeError):
+        both.transforms.append(data.Rescale(2.0))

@@ -301,6 +301,18 @@ def test_diagram_joins_what_lies_deep():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match="pip install matplotlib"):
+    with pytest.raises(ImportError, match=r'pip install "convkit\[viz\]"'):
         viz.filters(np.ones((1, 3, 3, 3)))
     assert viz.activation_maps(network(), IMAGES[0], "conv1").shape == (9, 11, 16)
+
+
+def test_a_loss_that_was_never_finite():
+    run = {"loss": [float("nan")] * 2, "accuracy": [float("nan")] * 2}
+    figure = viz.learning_curves(run)
+    assert "no finite value" in words(figure)
+
+
+def test_filters_of_a_layer_without_a_weight():
+    for layer in (nn.ReLU(), nn.BatchNorm2d(3, affine=False)):
+        with pytest.raises(ValueError, match=r"\[viz.filters\] the layer must have a weight. Received: "):
+            viz.filters(layer)

@@ -30,7 +30,10 @@ COUNTS = {
     "resnet56": 853_018,
     "resnet110": 1_727_962,
     "plain20": 269_722,
+    "plain32": 464_154,
+    "plain44": 658_586,
     "plain56": 853_018,
+    "plain110": 1_727_962,
 }
 # Entries of the published state_dicts
 KEYS = {

@@ -8,6 +8,7 @@ dropped as soon as it has run. The graph is walked with an explicit stack, so it
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 
@@ -63,14 +64,21 @@ def is_recomputing() -> bool:
     return _mode.recomputing
 
 
-class Node:
-    """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument."""
+_numbers = itertools.count()
 
-    __slots__ = ("backward", "inputs")
+
+class Node:
+    """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument.
+
+    ``number`` counts the nodes in the order they are made.
+    """
+
+    __slots__ = ("backward", "inputs", "number")
 
     def __init__(self, inputs, backward):
         self.inputs = inputs
         self.backward = backward
+        self.number = next(_numbers)
 
 
 def needs_grad(*tensors) -> bool:
@@ -100,6 +108,11 @@ def record(core, inputs: Sequence, backward: Callable):
         result.requires_grad = True
         result._node = Node([edge(t) for t in inputs], backward)
     return result
+
+
+def reaches_before(tensor, number: int) -> bool:
+    """Whether the graph of ``tensor`` has nodes with smaller numbers than ``number``."""
+    return tensor._node is not None and any(node.number < number for node in _topological(tensor._node))
 
 
 def _topological(root: Node) -> list[Node]:

@@ -197,22 +197,24 @@ class Adam(Optimizer):
             raise ValueError(f"[{self._name}] betas are two numbers in [0, 1). Received: betas={group['betas']}.")
 
     def _update(self, params, states, group):
-        for param, state in zip(params, states):
-            if not state:
-                state.update(step=0, exp_avg=_zeros_like(param), exp_avg_sq=_zeros_like(param))
-            state["step"] += 1
+        step = states[0].get("step", 0) + 1
+        first = [state["exp_avg"] if state else _zeros_like(param) for param, state in zip(params, states)]
+        second = [state["exp_avg_sq"] if state else _zeros_like(param) for param, state in zip(params, states)]
         _core.adam_step(
             _data(params),
             _data(param.grad for param in params),
-            _data(state["exp_avg"] for state in states),
-            _data(state["exp_avg_sq"] for state in states),
+            _data(first),
+            _data(second),
             group["lr"],
             *group["betas"],
             group["eps"],
             group["weight_decay"],
             self._decoupled,
-            states[0]["step"],
+            step,
         )
+        # Only now: a step that the core refused has not happened, and must not count in the bias correction.
+        for state, exp_avg, exp_avg_sq in zip(states, first, second):
+            state.update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
 
 
 class AdamW(Adam):

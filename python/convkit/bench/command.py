@@ -136,7 +136,7 @@ def _check_writable(path: Path) -> None:
 def _bench(arguments) -> int:
     threads = arguments.threads or [get_num_threads()]
     if arguments.plot and importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("--plot needs the package matplotlib: pip install matplotlib")
+        raise ImportError('--plot needs the package matplotlib: pip install "convkit[viz]"')
     for path in filter(None, (arguments.out, arguments.plot)):
         _check_writable(path)  # now, not after half an hour of measuring
     _core.set_isa(arguments.isa)

@@ -30,6 +30,15 @@ def _places(index: np.ndarray, size: int, fill: str) -> np.ndarray:
     return np.clip(index, 0, size - 1)
 
 
+def _is_range(given, most: float) -> bool:
+    """Whether ``given`` is (low, high), finite numbers up to ``most``."""
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        return False
+    return -math.inf < low <= high <= most and high < math.inf
+
+
 class RandomHorizontalFlip:
     """Mirror left and right with probability ``p``."""
 
@@ -88,18 +97,19 @@ class RandomResizedCrop:
 
     size: an int (a square) or (height, width). scale: range of the part's area over the image's. ratio: range of its
     width over its height. Where ten tries give no part that fits, the largest one of a permitted ratio in the middle.
+    Images of other dtypes than uint8 become float32 where their size changes.
     """
 
     def __init__(
         self, size: Size, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
     ):
         self.size = sides("RandomResizedCrop", size)
-        if not (0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1]):
+        if not (_is_range(scale, 1) and _is_range(ratio, math.inf) and min(scale[0], ratio[0]) > 0):
             raise ValueError(
                 f"[data.RandomResizedCrop] scale and ratio must be ranges (low, high), scale within 0..1. "
                 f"Received: scale={scale!r}, ratio={ratio!r}."
             )
-        self.scale, self.ratio = scale, ratio
+        self.scale, self.ratio = tuple(scale), tuple(ratio)
 
     def __call__(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         top, left, height, width = self._part(*image.shape[:2], generator)
@@ -126,17 +136,20 @@ class RandomResizedCrop:
 class RandomRotation:
     """Turn the image about its middle by a random angle, bilinear; the size stays.
 
-    degrees: the largest angle, to both sides, or (low, high); positive is counter-clockwise.
+    degrees: the largest angle, to both sides, or (low, high); positive is counter-clockwise. The dtype stays. ``value``
+    is in the image's own numbers: 0..255 for uint8, 0..1 for float.
     """
 
     def __init__(self, degrees: float | tuple[float, float], fill: str = "reflect", *, value: float = 0):
         _check_fill("RandomRotation", fill)
-        low, high = degrees if np.iterable(degrees) else (-degrees, degrees)
-        if not low <= high:
+        given = degrees if np.iterable(degrees) else (-degrees, degrees)
+        if not _is_range(given, math.inf):
             raise ValueError(
                 f"[data.RandomRotation] degrees must be a number >= 0 or (low, high). Received: degrees={degrees!r}."
             )
-        self.degrees, self.fill, self.value = (low, high), fill, value
+        if not math.isfinite(value):
+            raise ValueError(f"[data.RandomRotation] value must be a finite number. Received: value={value!r}.")
+        self.degrees, self.fill, self.value = tuple(given), fill, value
 
     def __call__(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return _rotated(image, generator.uniform(*self.degrees), self.fill, self.value)

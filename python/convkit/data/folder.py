@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .imaging import Size, read_image
+from .imaging import Size, check_channels, read_image, sides
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _NAMED = 10  # unreadable files that a warning lists by name; ``skipped`` has all of them
@@ -30,7 +30,8 @@ class ImageFolder:
     Files are taken in sorted order, class by class, with all folders below; what begins with a dot is ignored. A
     DataLoader reads them in its worker threads. Attributes: ``classes``; ``files``, a list of (path, class number);
     ``labels``, the class numbers as int64 [N]; ``skipped``, a list of (path, reason). Raises FileNotFoundError for a
-    missing folder, ValueError when a class or every image is missing, ImportError without Pillow.
+    missing folder, ValueError when a class or every image is missing, a class is named twice or lies in another one's
+    folder, or size or channels mean nothing, ImportError without Pillow.
     """
 
     def __init__(
@@ -50,12 +51,16 @@ class ImageFolder:
             raise ValueError(
                 f'[data.ImageFolder] unreadable must be "refuse" or "skip". Received: unreadable={unreadable!r}.'
             )
+        if size is not None:
+            sides("ImageFolder", size)
+        check_channels("ImageFolder", channels)
         present = sorted(entry.name for entry in directory.iterdir() if entry.is_dir() and entry.name[0] != ".")
         self.classes = list(present if classes is None else classes)
         if missing := [name for name in self.classes if not (directory / name).is_dir()]:
             raise ValueError(
                 f"[data.ImageFolder] every class needs its subfolder. Received: {str(directory)!r} without {missing}."
             )
+        _check_apart(directory, self.classes)
         self.size, self.channels, self.background = size, channels, background
         self.files = [
             (path, number) for number, name in enumerate(self.classes) for path in _image_files(directory / name)
@@ -101,6 +106,23 @@ class ImageFolder:
             rest = f"; and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
             warnings.warn(
                 f"[data.ImageFolder] skipped {len(self.skipped)} unreadable image files: {names}{rest}.", stacklevel=3
+            )
+
+
+def _check_apart(directory: Path, classes: list[str]) -> None:
+    """No image may belong to two classes."""
+    taken: dict[Path, str] = {}
+    for name in classes:
+        folder = (directory / name).resolve()
+        if folder in taken:
+            raise ValueError(
+                f"[data.ImageFolder] every class has a folder of its own. Received: {taken[folder]!r}, {name!r}."
+            )
+        taken[folder] = name
+    for folder, name in taken.items():
+        if above := next((taken[parent] for parent in folder.parents if parent in taken), None):
+            raise ValueError(
+                f"[data.ImageFolder] no class may lie in the folder of another. Received: {name!r} in {above!r}."
             )
 
 

@@ -30,6 +30,11 @@ def sides(owner: str, size: Size) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
+def check_channels(owner: str, channels: int) -> None:
+    if isinstance(channels, bool) or channels not in _MODES:
+        raise ValueError(f"[data.{owner}] channels must be 1 or 3. Received: channels={channels!r}.")
+
+
 def read_image(path: str | os.PathLike, size: Size | None = None, channels: int = 3, *, background=None) -> np.ndarray:
     """Read an image file as uint8 [H,W,channels], upright as its EXIF orientation says.
 
@@ -37,11 +42,11 @@ def read_image(path: str | os.PathLike, size: Size | None = None, channels: int 
     channels: 3 for RGB or 1 for luminance (ITU-R 601).
     background: what shows through transparent pixels, a grey level 0..255 or a colour (r, g, b); None forgets the
     transparency, as torchvision and Keras do, and shows whatever colour those pixels have.
-    Raises ImportError without Pillow, FileNotFoundError for a missing file and ValueError for one that is not an image.
+    Raises ImportError without Pillow, FileNotFoundError for a missing file and ValueError for one that is not an image
+    or has pixels without a known white: 32-bit integers and floating point.
     """
     image_module = pillow()
-    if channels not in _MODES:
-        raise ValueError(f"[data.read_image] channels must be 1 or 3. Received: channels={channels!r}.")
+    check_channels("read_image", channels)
     wanted = None if size is None else sides("read_image", size)
     try:
         with image_module.open(path) as image:
@@ -68,6 +73,9 @@ def _pixels(image, channels: int, background) -> np.ndarray:
 
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
+    # Pillow's "I" is 32 bits wide, but holds the 16 of PNG (in older versions) and of PGM.
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        raise ValueError(f"its pixels have Pillow's mode {image.mode!r}, of which nobody knows what is white")
     if image.mode.startswith("I"):  # 16 bits: 65,535 is white, but convert would cut off at 255
         image = pillow().fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
     if background is not None and image.has_transparency_data:

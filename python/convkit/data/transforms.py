@@ -1,6 +1,7 @@
 """Image transforms that draw no random numbers, and Compose, which joins any.
 
-A transform maps one numpy image [H,W,C], uint8 (0..255) or float (0..1), to another of the same kind. One that draws
+A transform maps one numpy image [H,W,C], uint8 (0..255) or float (0..1), to another, of the same dtype where its
+description does not say another. One that draws
 random numbers (augment.py) takes a second argument, the ``numpy.random.Generator`` the loader made for this image from
 (seed, epoch, index); so results depend neither on the number of workers nor on the order of the work.
 """
@@ -29,7 +30,7 @@ class Compose:
     """Apply ``transforms`` one after the other; those with a second argument share the image's generator."""
 
     def __init__(self, transforms: Iterable[Callable]):
-        self.transforms = list(transforms)
+        self.transforms = tuple(transforms)  # a list could change, and leave the next line behind
         self._with_generator = [takes_generator(t) for t in self.transforms]
 
     def __call__(self, image: np.ndarray, generator: np.random.Generator | None = None) -> np.ndarray:
@@ -49,14 +50,29 @@ class Rescale:
 
 
 class Normalize:
-    """Subtract ``mean`` and divide by ``std``, one value or one per channel; uint8 images are taken as 0..1 first."""
+    """Subtract ``mean`` and divide by ``std``, one value or one per channel: uint8 or float in, float32 out.
+
+    uint8 images are taken as 0..1 first. ValueError for a std that is not positive, for mean and std that do not go
+    together, and for an image with another number of channels.
+    """
 
     def __init__(self, mean, std):
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         if not (self.std > 0).all():
             raise ValueError(f"[data.Normalize] std must be positive. Received: std={std!r}.")
+        self._channels = {array.size for array in (self.mean, self.std)} - {1}
+        if max(self.mean.ndim, self.std.ndim) > 1 or len(self._channels) > 1:
+            raise ValueError(
+                f"[data.Normalize] mean and std are one number or one per channel. "
+                f"Received: mean={mean!r}, std={std!r}."
+            )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
+        if self._channels and image.shape[-1] not in self._channels:
+            raise ValueError(
+                f"[data.Normalize] the image must have the channels that mean and std are for. "
+                f"Received: image {image.shape}, mean={self.mean.tolist()}, std={self.std.tolist()}."
+            )
         pixels = image.astype(np.float32)
         if image.dtype == np.uint8:
             pixels /= np.float32(255)
@@ -66,7 +82,8 @@ class Normalize:
 class Resize:
     """Resize, bilinear with antialiasing (Pillow's): to ``(height, width)``, or an int for the shorter side.
 
-    With an int the proportions stay and the longer side is rounded down, as in torchvision.
+    With an int the proportions stay and the longer side is rounded down, as in torchvision. Images of other dtypes than
+    uint8 become float32 where their size changes.
     """
 
     def __init__(self, size: Size):

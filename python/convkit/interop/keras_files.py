@@ -32,6 +32,8 @@ def load_keras(path: str | os.PathLike, model: nn.Module, strict: bool = True) -
     not matter: ``vgg16()`` takes Keras' VGG16 and ``vgg16(include_top=False)`` its ``_notop`` file. Keras' own VGG
     weights want images scaled by ``caffe_preprocess``.
 
+    Layers of layers (networks in the network, recurrent cells) are not read and count as without a counterpart.
+
     Nothing is loaded unless everything fits. Returns the missing names, and the file's layers without a counterpart,
     that ``strict=False`` passes over. Raises ValueError for layers and shapes that do not fit and for damaged files,
     OSError for files that cannot be read, ImportError without h5py.
@@ -43,8 +45,9 @@ def load_keras(path: str | os.PathLike, model: nn.Module, strict: bool = True) -
     with open(path, "rb") as opened:  # a file that is absent or closed to us is the system's error, below all is damage
         try:
             with h5py.File(opened, "r") as file:
-                found = _layers(file)
+                found, unread = _layers(file)
                 state, unexpected = _matched(found, model)
+                unexpected += unread
                 _check_shapes(state, model)
                 state = {name: _array(data) for name, data in state.items()}
         except _Unfit as error:
@@ -67,17 +70,57 @@ class _Unfit(Exception):
     """The file is whole, but not of this network."""
 
 
-def _layers(file: Any) -> dict[str, list[Any]]:
-    """Name -> data sets of every layer with weights, in the network's order within each kind of layer."""
-    file = file.get("model_weights", file)  # a whole model, saved as one file
+def _layers(file: Any) -> tuple[dict[str, list[Any]], list[str]]:
+    """Name -> data sets of every layer with weights, in the network's order within each kind of layer.
+
+    And the layers that keep weights deeper down: networks in the network, cells of recurrent layers.
+    """
+    if file.get("model_weights", getlink=True):  # a whole model, saved as one file
+        file = _member(file, "model_weights")
     if "layer_names" in file.attrs:
-        names = [_text(name) for name in file.attrs["layer_names"]]
-        found = {name: [file[name][_text(w)] for w in file[name].attrs["weight_names"]] for name in names}
-    else:
-        group = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]  # Keras 3; 2.12 to 2.15
+        found = {}
+        for name in map(_text, file.attrs["layer_names"]):
+            layer = _member(file, name)
+            found[name] = [_data_set(layer, _text(weight)) for weight in layer.attrs["weight_names"]]
+        unread = []
+    else:  # Keras 3; 2.12 to 2.15
+        group = _member(file, "layers" if file.get("layers", getlink=True) else "_layer_checkpoint_dependencies")
         names = sorted(group, key=_counted)
-        found = {name: [group[name]["vars"][str(i)] for i in range(len(group[name].get("vars", ())))] for name in names}
-    return {name: weights for name, weights in found.items() if weights}
+        found = {name: _variables(_member(group, name)) for name in names}
+        unread = [name for name in names if _has_weights_below(group[name])]
+    return {name: weights for name, weights in found.items() if weights}, unread
+
+
+def _variables(layer: Any) -> list[Any]:
+    if not layer.get("vars", getlink=True):
+        return []
+    variables = _member(layer, "vars")
+    return [_data_set(variables, str(number)) for number in range(len(variables))]
+
+
+def _has_weights_below(layer: Any) -> bool:
+    return bool(layer.visititems(lambda path, item: (hasattr(item, "shape") and not path.startswith("vars/")) or None))
+
+
+def _member(group: Any, path: str) -> Any:
+    """What lies at ``path``, in this very file: links of other kinds may lead to any file of the machine."""
+    import h5py
+
+    for name in filter(None, path.split("/")):
+        if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{path[:200]!r} is not in the file itself")
+        group = group[name]
+    return group
+
+
+def _data_set(group: Any, path: str) -> Any:
+    """The data set at ``path``, whose numbers are in this very file as well."""
+    import h5py
+
+    found = _member(group, path)
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise ValueError(f"{path[:200]!r} is no data set with its numbers in the file itself")
+    return found
 
 
 def _text(name: Any) -> str:

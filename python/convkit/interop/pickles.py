@@ -112,6 +112,8 @@ class _Machine:
         _put(target, zip(items[::2], items[1::2]))
 
     def name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:  # nested containers: their text may have no end
+            raise ValueError("the pickle names something that is not a string")
         full = f"{module}.{name}"
         if full not in _FUNCTIONS and full not in _STORAGES:
             raise ValueError(
@@ -248,5 +250,6 @@ def as_array(tensor: StoredTensor, numbers: np.ndarray) -> np.ndarray:
         return np.zeros(tensor.shape, numbers.dtype)
     if last >= len(numbers):
         raise ValueError(f"a tensor reaches to element {last} of a storage of {len(numbers)}")
-    steps = [stride * numbers.itemsize for stride in tensor.strides]
+    # The stride of an axis of size 1 is never used, and may be any number.
+    steps = [0 if size == 1 else stride * numbers.itemsize for size, stride in zip(tensor.shape, tensor.strides)]
     return np.lib.stride_tricks.as_strided(numbers[first:], tensor.shape, steps, writeable=False)

@@ -34,12 +34,19 @@ def load_torch(
     that follows a flattened image of C channels and HxW pixels needs its inputs in another order: the models of
     ``convkit.models`` know which (``torch_flatten``), for others ``flatten={"name": (C, H, W)}`` says it. float16 and
     bfloat16 become float32. A checkpoint may hold the weights under "state_dict", "model" or "model_state_dict", and
-    their names may start with DataParallel's "module."; ``num_batches_tracked`` may be missing.
+    their names may start with DataParallel's "module." and torch.compile's "_orig_mod."; ``num_batches_tracked`` may be
+    missing.
 
     Nothing is loaded unless everything fits. Returns the missing and unexpected names that ``strict=False`` passes
     over. Raises ValueError for names and shapes that do not fit (one error that lists all) and for damaged files,
-    OSError for files that cannot be read.
+    TypeError for weights that are not real numbers and for arguments of other types, OSError for files that cannot be
+    read.
     """
+    if not isinstance(path_or_dict, str | os.PathLike | Mapping) or not isinstance(model, nn.Module):
+        raise TypeError(
+            f"[load_torch] needs a path or a state_dict, and a Module. Received: {type(path_or_dict).__name__}, "
+            f"{type(model).__name__}."
+        )
     from . import torch_files  # the parsers take 8 ms to import, which most programs never need
 
     content = path_or_dict if isinstance(path_or_dict, Mapping) else torch_files.read(path_or_dict)
@@ -71,7 +78,10 @@ def _state_of(content: Any) -> dict[str, np.ndarray]:
             f"[load_torch] a state_dict maps names to tensors, alone or under {', '.join(map(repr, _STATE_KEYS))}. "
             f"Received: {type(inner[others[0]]).__name__} as {str(others[0])[:100]!r}."
         )
-    return {name: _as_array(value) for name, value in inner.items()}
+    state = {name: _as_array(value) for name, value in inner.items()}
+    if wrong := [f"{name} of {value.dtype}" for name, value in state.items() if value.dtype.kind not in "fiub"]:
+        raise TypeError(f"[load_torch] weights are real numbers. Received: {', '.join(wrong)}.")
+    return state
 
 
 def _as_array(value: Any) -> np.ndarray:
@@ -84,10 +94,10 @@ def _as_array(value: Any) -> np.ndarray:
 
 
 def _without_prefix(state: dict[str, np.ndarray], own: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """``state`` without a prefix that all its names have and the model's do not."""
-    for prefix in _PREFIXES:
-        if state and all(name.startswith(prefix) for name in state) and not any(n.startswith(prefix) for n in own):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    """``state`` without the prefixes, in any order, that all its names have and the model's do not."""
+    strange = [prefix for prefix in _PREFIXES if not any(name.startswith(prefix) for name in own)]
+    while prefix := next((p for p in strange if state and all(name.startswith(p) for name in state)), None):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 
@@ -133,6 +143,8 @@ def _flattened(model: nn.Module, flatten: Flatten | None) -> dict[str, tuple[int
             full = f"{path}.{name}" if path else name
             if full in linears and linears[full].in_features == np.prod(chw):  # a user may have replaced the top
                 found[full] = chw
+    if flatten is not None and not (isinstance(flatten, Mapping) and all(map(_are_sizes, flatten.values()))):
+        raise TypeError(f'[interop] flatten is a dict {{"name of a Linear": (C, H, W)}}. Received: {flatten!r}.')
     for name, chw in (flatten or {}).items():
         if name not in linears or len(chw) != 3 or np.prod(chw) != linears[name].in_features:
             raise ValueError(
@@ -141,3 +153,7 @@ def _flattened(model: nn.Module, flatten: Flatten | None) -> dict[str, tuple[int
             )
         found[name] = tuple(chw)
     return found
+
+
+def _are_sizes(sizes: Any) -> bool:
+    return isinstance(sizes, tuple | list) and all(isinstance(n, int | np.integer) for n in sizes)

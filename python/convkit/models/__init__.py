@@ -2,7 +2,18 @@
 
 from . import illustrated
 from .alexnet import alexnet
-from .cifar import plain20, plain56, resnet20, resnet32, resnet44, resnet56, resnet110
+from .cifar import (
+    plain20,
+    plain32,
+    plain44,
+    plain56,
+    plain110,
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+    resnet110,
+)
 from .lenet import lenet5
 from .mobilenet import mobilenet_v2
 from .registry import build, load, names
@@ -18,7 +29,10 @@ __all__ = [
     "mobilenet_v2",
     "names",
     "plain20",
+    "plain32",
+    "plain44",
     "plain56",
+    "plain110",
     "resnet18",
     "resnet20",
     "resnet32",

@@ -92,7 +92,7 @@ def _plain(depth: int, parameters: int):
 
 
 resnet20, plain20 = _residual(20, 269_722), _plain(20, 269_722)
-resnet32 = _residual(32, 464_154)
-resnet44 = _residual(44, 658_586)
+resnet32, plain32 = _residual(32, 464_154), _plain(32, 464_154)
+resnet44, plain44 = _residual(44, 658_586), _plain(44, 658_586)
 resnet56, plain56 = _residual(56, 853_018), _plain(56, 853_018)
-resnet110 = _residual(110, 1_727_962)
+resnet110, plain110 = _residual(110, 1_727_962), _plain(110, 1_727_962)

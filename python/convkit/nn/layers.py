@@ -164,6 +164,7 @@ class BatchNorm2d(Module):
     A frozen layer, one whose weight and bias have ``requires_grad=False``, keeps its running statistics and normalises
     with them in training mode as well, as Keras has it: the layers after it see what they would see in evaluation.
     PyTorch lets the statistics of such a layer drift; there, put it into evaluation mode.
+    With ``affine=False`` there is no weight and bias to freeze: ``eval()`` alone stops the statistics.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True):

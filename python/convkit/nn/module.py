@@ -208,9 +208,10 @@ class Module:
             raise ValueError(
                 f"[load_state_dict] the state does not fit this {type(self).__name__}. {'; '.join(problems)}."
             )
-        for name, value in own.items():
-            if name in state:
-                value.copy_(tensor(state[name], dtype=value.dtype, device=value.device))
+        # A value that cannot be converted must stop this before the first is copied.
+        given = {n: tensor(state[n], dtype=v.dtype, device=v.device) for n, v in own.items() if n in state}
+        for name, value in given.items():
+            own[name].copy_(value)
         return LoadResult(missing, unexpected)
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:

@@ -35,9 +35,10 @@ def class_weights(given, classes: int):
         values = np.array([given.get(number, 1.0) for number in range(classes)], np.float32)
     else:
         values = np.array(given, np.float32)
-    if values.shape != (classes,) or not (values >= 0).all():
+    if values.shape != (classes,) or not ((values >= 0) & np.isfinite(values)).all():
         raise ValueError(
-            f"[train.fit] class_weight must hold one weight >= 0 for each of {classes} classes. Received: {given!r}."
+            f"[train.fit] class_weight must hold one finite weight >= 0 for each of {classes} classes. "
+            f"Received: {given!r}."
         )
     return from_numpy(values, copy=False)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..data import DataLoader
+from ..nn import Module
 from ..ops import cross_entropy
 from ..optim import clip_gradients
 from ..random import get_rng_state, set_rng_state
@@ -68,7 +69,8 @@ def fit(
     mixup: alpha of Zhang et al. 2018, 0 for none.
     ema: decay of a moving average of the weights, which is what is validated, written to best.safetensors and left in
     the model at the end.
-    class_weight: one weight per class, or {class: weight}, for losses with a ``weight`` argument.
+    class_weight: one weight per class, or {class: weight}, for losses with a ``weight`` argument; modules such as
+    ``nn.CrossEntropyLoss`` take theirs themselves.
     label_smoothing: share of each target that is spread over the classes, for losses with an argument of this name.
     Neither of the two enters the validation loss.
     checkpoint_dir: folder for last.safetensors (after every epoch; the whole state) and best.safetensors (the weights
@@ -92,6 +94,7 @@ def fit(
                 "[train.fit] a CUDA graph repeats one step as it is: without mixup, one batch per update. "
                 f"Received: cuda_graph=True, mixup={mixup}, accumulate={accumulate}."
             )
+    callbacks = tuple(callbacks)
     _check(locals())
     loader = as_loader(train_data, batch_size, shuffle=shuffle, seed=seed)
     if not len(loader):
@@ -113,7 +116,7 @@ def fit(
         class_weight=class_weight,
         label_smoothing=label_smoothing,
         folder=None if checkpoint_dir is None else Path(checkpoint_dir),
-        callbacks=tuple(callbacks),
+        callbacks=callbacks,
         progress=Progress(epochs, enabled=progress),
         cuda_graph=cuda_graph,
     )
@@ -142,10 +145,20 @@ def _check(given: dict[str, Any]) -> None:
         raise TypeError(f"[train.fit] optimizer must be an optimizer of ck.optim. Received: {given['optimizer']!r}.")
     if given["resume"] and given["checkpoint_dir"] is None:
         raise ValueError("[train.fit] resume needs checkpoint_dir. Received: checkpoint_dir=None.")
+    for callback in given["callbacks"]:
+        if not (callable(callback) or hasattr(callback, "on_batch_end") or hasattr(callback, "on_epoch_end")):
+            raise TypeError(
+                f"[train.fit] a callback is a function or has on_batch_end or on_epoch_end. Received: {callback!r}."
+            )
     wanted = {"weight": given["class_weight"] is not None, "label_smoothing": given["label_smoothing"] != 0}
     for argument in (name for name, needed in wanted.items() if needed):
+        name = "class_weight" if argument == "weight" else argument
+        if isinstance(given["loss"], Module):
+            raise ValueError(
+                f"[train.fit] {name} is for losses that are functions; a module has arguments of its own: "
+                f"nn.CrossEntropyLoss({argument}=...). Received: {name}={given[name]!r} with {given['loss']!r}."
+            )
         if argument not in inspect.signature(given["loss"]).parameters:
-            name = "class_weight" if argument == "weight" else argument
             raise ValueError(
                 f"[train.fit] {name} needs a loss with a `{argument}` argument. Received: {given['loss']!r}."
             )

@@ -18,7 +18,7 @@ def new_figure(height: float):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("[viz] pictures need matplotlib: pip install matplotlib") from error
+        raise ImportError('[viz] pictures need matplotlib: pip install "convkit[viz]"') from error
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
     return figure

@@ -23,6 +23,8 @@ def filters(layer, path: str | os.PathLike | None = None, *, limit: int = 64, ti
     three are 0; those of one channel with a scale of weights; of any other number, the first 8 filters are rows and
     their first 8 channels columns. limit: filters shown at most, the first ones. Returns the matplotlib Figure.
     """
+    if isinstance(layer, Module) and not isinstance(getattr(layer, "weight", None), Tensor):
+        raise ValueError(f"[viz.filters] the layer must have a weight. Received: {layer!r}.")
     weights = np.asarray(layer.weight.to("cpu") if isinstance(layer, Module) else layer)
     if weights.ndim != 4 or not weights.size:
         raise ValueError(f"[viz.filters] filters must have shape [O,R,S,C]. Received: {weights.shape}.")

@@ -33,12 +33,14 @@ def learning_curves(history: Mapping, path: str | os.PathLike | None = None, *, 
     """Loss and accuracy over the epochs, training solid and validation dashed.
 
     history: a ``train.History``, or its columns as ``to_json`` writes them; or several runs, {name: history}. An
-    accuracy that is NaN throughout is left out. Returns the matplotlib Figure.
+    accuracy that is NaN throughout is left out; of a loss that is, an empty panel stays. Returns the
+    matplotlib Figure.
     """
     runs = history if all(isinstance(value, Mapping) for value in history.values()) else {"": history}
     if not runs or not all(len(run.get("loss", ())) for run in runs.values()):
         raise ValueError("[viz.learning_curves] a history must hold at least one epoch. Received: none.")
     measured = [name for name in ("loss", "accuracy") if any(_finite(run, name) for run in runs.values())]
+    measured = measured or ["loss"]
     figure = new_figure(3.6 + 0.25 * len(runs))
     panels = figure.subplots(1, len(measured), squeeze=False)[0]
     for axes, name in zip(panels, measured):
@@ -58,6 +60,8 @@ def learning_curves(history: Mapping, path: str | os.PathLike | None = None, *, 
         axes.tick_params(labelsize=SMALL)
         axes.grid(True, linewidth=0.4, alpha=0.6)
     handles, labels = panels[0].get_legend_handles_labels()
+    if not handles:
+        panels[0].text(0.5, 0.5, "no finite value", ha="center", fontsize=NORMAL, transform=panels[0].transAxes)
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     figure.suptitle(title or "Learning curves", fontsize=LARGE)
     return finish(figure, path)
