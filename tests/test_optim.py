@@ -391,6 +391,7 @@ def test_schedule_resumes():
     assert optimizer.param_groups[0]["lr"] == straight[6]
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW])
 def test_a_step_that_fails_does_not_count(kind):
     params, untouched = make_params(), make_params()
