@@ -2,15 +2,17 @@
 
     python bench/gpu.py [--batch 256] [--rounds 7] [--seconds 240] [--json FILE] [--markdown FILE] [--without-torch]
 
-Each row is checked against torch before it is timed. The contestants take turns; a round times each once, by CUDA
-synchronisation around enough repetitions to last 5 ms, and the figure is the median of the rounds' ratios. "roof" is
-the time that the bytes or the multiplications of the row need at least on an H200 (4.3 TB/s, 400 and 788 TFLOP/s: the
-best that public kernels reach), divided by ours. No row begins after --seconds.
+Each row is checked against torch before it is timed, and one that disagrees is not; without torch nothing is checked
+and there is no ratio. The contestants take turns; a round times each once, by CUDA synchronisation around enough
+repetitions to last 5 ms, and the figure is the median of the rounds' ratios. "roof" is the time that the bytes or the
+multiplications of the row need at least on an H200 (4.3 TB/s, 400 and 788 TFLOP/s: the best that public kernels reach),
+divided by ours. No row begins after --seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import time
@@ -20,10 +22,15 @@ from pathlib import Path
 import numpy as np
 
 import convkit as ck
+from convkit.train.graph import StepGraph
+from tasks import Task, draw
 
 BANDWIDTH = 4.3e12  # bytes/s
 RATES = {"float32": 400e12, "bfloat16": 788e12}  # FLOP/s
 ROUND = 5e-3  # seconds
+# Largest relative error against torch that is timed. Both round factors to TF32's 10 bits, or to bfloat16's 8; over the
+# layers of a network the loss stays within some of these.
+TOLERANCE = {"float32": 4e-3, "bfloat16": 4e-2}
 
 
 @dataclass
@@ -173,67 +180,85 @@ class Ops:
 
 
 class Steps:
-    """Training steps: forward, loss, backward, SGD with momentum."""
+    """Training steps: forward, loss, backward, SGD with momentum; the error is the loss' before the first update."""
 
     def __init__(self, torch):
-        self.torch, self.rng = torch, np.random.default_rng(2)
-
-    def ours(self, name, images, labels, *, mixed, graph):
-        ck.manual_seed(0)
-        model = ck.models.build(name)
-        model.to("cuda").train()
-        optimizer = ck.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
-        x, y = ck.tensor(images), ck.tensor(labels)
-        if graph:
-            from convkit.train.graph import StepGraph
-
-            step = StepGraph(model, ck.cross_entropy, x, y, "cuda:0")
-        else:
-            x, y = x.to("cuda"), y.to("cuda")
-
-        def call():
-            if graph:
-                step(x, y)
-            elif mixed:
-                with ck.autocast("cuda", ck.bfloat16):
-                    loss = ck.cross_entropy(model(x), y)
-                loss.backward()
-            else:
-                ck.cross_entropy(model(x), y).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-        return call
+        self.torch = torch
 
     def rows(self, wanted):
-        tasks = (
-            ("illustrated.lenet", 128, (28, 28, 1), 10),
-            ("resnet18", 128, (224, 224, 3), 1000),
-            ("resnet50", 256, (224, 224, 3), 1000),
-        )
-        for name, n, shape, classes in tasks:
+        for name, n in (("illustrated.lenet", 128), ("resnet18", 128), ("resnet50", 256)):
             if not wanted(f"{name} step"):
                 continue
-            images, labels = self.rng.random((n, *shape), np.float32), self.rng.integers(0, classes, n)
+            task = Task(name, training=True, batch=n)
+            data = draw(task, seed=2)
             for mixed, graph in ((False, False), (True, False), (False, True)):
-                ours = self.ours(name, images, labels, mixed=mixed, graph=graph)
-                theirs = None if self.torch is None else torch_step(self.torch, name, images, labels, mixed, graph)
-                label = f"{name} step {n}{' graph' if graph else ''}"
-                yield Row(label, "step", "bfloat16" if mixed else "float32", 0, 0, ours, theirs, float("nan"))
+                label, dtype = f"{name} step {n}{' graph' if graph else ''}", "bfloat16" if mixed else "float32"
+                error, theirs = float("nan"), None
+                if self.torch is not None:
+                    error = self._error(task, data, mixed)
+                    theirs = torch_step(self.torch, task, data, mixed, graph)
+                yield Row(label, "step", dtype, 0, 0, our_step(task, data, mixed, graph), theirs, error)
+                theirs = None
+                ck.cuda.empty_cache()
+
+    def _error(self, task: Task, data: dict, mixed: bool) -> float:
+        """Of the loss without dropout, whose draws are each library's own."""
+        ours, theirs = our_model(task, data), torch_model(self.torch, task, data)
+        for module in ours.modules():
+            if isinstance(module, ck.nn.Dropout):
+                module.p = 0.0
+        with ck.autocast("cuda", ck.bfloat16) if mixed else contextlib.nullcontext():
+            loss = ck.cross_entropy(ours(ck.tensor(data["x"]).to("cuda")), ck.tensor(data["labels"]).to("cuda"))
+        with self.torch.autocast("cuda", self.torch.bfloat16, enabled=mixed):
+            twin = theirs.without_dropout()
+            expected = self.torch.nn.functional.cross_entropy(twin.net(twin.x), twin.labels)
+        return abs(loss.item() - expected.item()) / abs(expected.item())
 
 
-def torch_step(torch, name, images, labels, mixed, graph):
-    """The same step in torch, channels last, TF32 allowed; with ``graph`` through torch.cuda.CUDAGraph."""
-    from peers.torch_networks import convert
+def our_model(task: Task, data: dict):
+    model = ck.models.build(task.network)
+    model.load_state_dict({name: value for name, value in data.items() if name not in ("x", "labels")})
+    return model.to("cuda").train()
 
-    model = convert(ck.models.build(name)).cuda().train().to(memory_format=torch.channels_last)
-    x = torch.from_numpy(images).cuda().permute(0, 3, 1, 2)
-    y = torch.from_numpy(labels).cuda()
-    optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+
+def our_step(task: Task, data: dict, mixed: bool, graph: bool):
+    model = our_model(task, data)
+    optimizer = ck.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+    x, y = ck.tensor(data["x"]), ck.tensor(data["labels"])
+    if graph:
+        recorded = StepGraph(model, ck.cross_entropy, x, y, "cuda:0")
+    x, y = x.to("cuda"), y.to("cuda")
+
+    def call():
+        if graph:
+            recorded(x, y)
+        else:
+            with ck.autocast("cuda", ck.bfloat16) if mixed else contextlib.nullcontext():
+                loss = ck.cross_entropy(model(x), y)
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return call
+
+
+def torch_model(torch, task: Task, data: dict):
+    """The twin on the GPU, channels last."""
+    from peers.torch_networks import Twin  # which needs torch
+
+    twin = Twin(task, data, channels_last=True)
+    twin.net, twin.x, twin.labels = twin.net.cuda(), twin.x.cuda(), twin.labels.cuda()
+    return twin
+
+
+def torch_step(torch, task: Task, data: dict, mixed: bool, graph: bool):
+    """The same step in torch, TF32 allowed; with ``graph`` through torch.cuda.CUDAGraph."""
+    twin = torch_model(torch, task, data)
+    optimizer = torch.optim.SGD(twin.net.parameters(), 1e-3, momentum=0.9)
 
     def forward_and_backward():
         with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
-            loss = torch.nn.functional.cross_entropy(model(x), y)
+            loss = torch.nn.functional.cross_entropy(twin.net(twin.x), twin.labels)
         loss.backward()
 
     if not graph:
@@ -285,7 +310,7 @@ def main():
         "torch": "none" if torch is None else f"{torch.__version__}, cuDNN {torch.backends.cudnn.version()}",
     }
     print(*(f"{key}: {value}" for key, value in facts.items()), sep="\n")
-    results, started = [], time.perf_counter()
+    results, wrong, started = [], [], time.perf_counter()
     lines = ["| row | dtype | ms | roof | torch / ours | error |", "| --- | --- | --- | --- | --- | --- |"]
     print(*lines, sep="\n")
     for source in (Steps(torch), Ops(torch, arguments.batch)):
@@ -293,6 +318,10 @@ def main():
             if time.perf_counter() - started > arguments.seconds:
                 print(f"stopped before {row.name}: {arguments.seconds:.0f} s are over")
                 break
+            if row.theirs is not None and not row.error <= TOLERANCE[row.dtype]:
+                wrong.append(row.name)
+                print(f"WRONG, not timed: {row.name} {row.dtype}, error {row.error:.1e}", flush=True)
+                continue
             ours, ratios = [], []
             for _ in range(arguments.rounds):
                 ours.append(measure(row.ours, wait))
@@ -311,6 +340,8 @@ def main():
         arguments.json.write_text(text + "\n")
     if arguments.markdown:
         arguments.markdown.write_text("\n".join(lines) + "\n")
+    if wrong:
+        raise SystemExit(f"{len(wrong)} rows disagree with torch: {', '.join(wrong)}")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,11 @@ import convkit as ck
 from convkit import config
 
 DEVICE = os.environ.get("CONVKIT_TEST_DEVICE", "cpu")
+PRECISION = os.environ.get("CONVKIT_TEST_PRECISION", "fast")
 
 # TF32 keeps 10 bits of mantissa: both factors of a product are off by up to 2^-11, it by 2^-10 = 1024 * 8 * 2^-23.
 TF32_FACTOR = 1024
 MATRIX_OPS = {"conv2d", "conv_transpose2d", "matmul", "linear"}
-
-
-PRECISION = os.environ.get("CONVKIT_TEST_PRECISION", "fast")
 
 
 def is_cuda():
