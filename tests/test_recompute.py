@@ -163,6 +163,7 @@ def test_backward_outside_of_autocast_computes_as_inside(images):
     assert seen == [ck.bfloat16, ck.bfloat16] and mixed.precision() is None
 
 
+@pytest.mark.cpu_only  # watches memory that tensors share with numpy
 def test_keeps_only_the_inputs(images):
     """Of ten products in a row the graph keeps all results, but with a checkpoint none before backward asks."""
     freed = []
