@@ -89,6 +89,7 @@ def conv2d(rng, count):
     for d in plan(
         rng, count, n=BATCHES, role=("c", "o", "q", "co"), size=ODD_SIZES, kernel=KERNELS, stride=STRIDES,
         padding=PADDINGS, dilation=DILATIONS, groups=groups, bias=(True, False), activation=ACTIVATIONS,
+        residual=(False, False, True),
     ):  # fmt: skip
         kernel = pair(d["kernel"])
         *hw, c, o = convolution_sizes(rng, d["role"], d["size"])
@@ -100,6 +101,9 @@ def conv2d(rng, count):
         arrays = {"x": distinct(rng, (d["n"], height, width, c)), "w": distinct(rng, (o, *kernel, c // g))}
         if d["bias"]:
             arrays["bias"] = distinct(rng, (o,))
+        if d["residual"]:
+            (p, q), _ = window_geometry((height, width), kernel, pair(d["stride"]), d["padding"], pair(d["dilation"]))
+            arrays["residual"] = distinct(rng, (d["n"], p, q, o))
         yield arrays, {k: d[k] for k in ("stride", "padding", "dilation", "activation")} | {"groups": g}, d
 
 

@@ -85,7 +85,7 @@ def taps(kernel, stride, dilation, out):
             yield r, s, (slice(None), rows, columns)
 
 
-def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None):
+def conv2d(x, w, bias=None, residual=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None):
     """x [N,H,W,C], w [O,R,S,C/G] -> [N,P,Q,O]."""
     (n, height, width, c), (o, *kernel, cg), stride, dilation = x.shape, w.shape, pair(stride), pair(dilation)
     out, ((top, bottom), (left, right)) = window_geometry((height, width), kernel, stride, padding, dilation)
@@ -99,7 +99,8 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     for r, s, window in taps(kernel, stride, dilation, out):
         z += np.einsum("npqgc,goc->npqgo", xp[window], wg[:, :, r, s])
     z = z.reshape(n, *out, o)
-    y, activation_gradient = activate(z if bias is None else z + bias, activation)
+    z = z if bias is None else z + bias
+    y, activation_gradient = activate(z if residual is None else z + residual, activation)
 
     def backward(grad):
         grad = activation_gradient(grad)
@@ -109,7 +110,7 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
             dxp[window] += np.einsum("npqgo,goc->npqgc", g, wg[:, :, r, s])
             dw[:, :, r, s] = np.einsum("npqgo,npqgc->goc", g, xp[window])
         dx = dxp[:, top : top + height, left : left + width].reshape(x.shape)
-        return {"x": dx, "w": dw.reshape(w.shape), "bias": grad.sum((0, 1, 2))}
+        return {"x": dx, "w": dw.reshape(w.shape), "bias": grad.sum((0, 1, 2)), "residual": grad}
 
     return y, backward
 

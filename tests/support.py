@@ -69,8 +69,8 @@ def library(op):
     }
     if op in special:
         return special[op]
-    losses = ("cross_entropy", "binary_cross_entropy_with_logits")
-    return with_keywords(getattr(ck, op), 2) if op in losses else positional(getattr(ck, op))
+    optional_by_name = ("conv2d", "cross_entropy", "binary_cross_entropy_with_logits")
+    return with_keywords(getattr(ck, op), 2) if op in optional_by_name else positional(getattr(ck, op))
 
 
 def tensors(case, dtype, requires_grad=True):

@@ -10,7 +10,7 @@ import convkit as ck
 from cases import distinct
 from convkit import _core, ops
 from convkit.bench.shapes import Conv2d, parse
-from support import assert_bitwise_stable, check, make_case, problem_case, small_problems
+from support import assert_bitwise_stable, check, forward, make_case, problem_case, small_problems
 
 PROBLEMS = small_problems(Conv2d, transposed=False)
 
@@ -56,6 +56,31 @@ def test_blocks_and_splits(text, each_isa):
 @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "tanh", "sigmoid"])
 def test_fused_activation(activation, each_isa):
     check(problem_case(parse("conv:n1c5h9o17k3p1"), activation=activation))
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize(
+    "text,algorithm",
+    [
+        ("conv:n2c40h9o70k1", "direct"),
+        ("conv:n2c5h9o17k3s2p1", "direct"),
+        ("conv:n2c300h3o130k1", "direct"),  # k in chunks, columns in panels
+        ("conv:n1c40h9o3k1", "direct"),  # dot products
+        ("conv:n2c32h17o40k3p1", "winograd4"),
+        ("conv:n1c24h9o24k3p1g24", "depthwise"),
+        ("conv:n1c32h9o32k3p1g8", "grouped"),
+        ("conv:n1c1h19o6k5p2", "pixels"),
+    ],
+)
+def test_fused_residual(text, algorithm, activation, each_isa):
+    case = problem_case(parse(text), activation=activation)
+    _, outputs = forward(case, np.float32)
+    case.arrays["residual"] = distinct(np.random.default_rng(3), outputs[0].shape)
+    check(case)
+    if each_isa == "avx512":  # whose choice the shapes were made for
+        geometry = (case.arguments["stride"], (case.arguments["padding"],) * 4, (1, 1), case.arguments["groups"])
+        shapes = case.arrays["x"].shape, case.arrays["w"].shape
+        assert _core.conv2d_algorithm("forward", *shapes, *geometry) == algorithm
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 6, 7, 8, 11])

@@ -45,6 +45,11 @@ SHAPES = {
     "conv2d groups 0": (lambda: ck.conv2d(X, W, groups=0), "[conv2d] groups must be at least 1.", "groups=0"),
     "conv2d no filters": (lambda: ck.conv2d(X, zeros(0, 3, 3, 4)), "[conv2d] w must have no empty axis.", "[0,3,3,4]"),
     "conv2d bias": (lambda: ck.conv2d(X, W, zeros(4)), "[conv2d] bias must have shape [8].", "[4]"),
+    "conv2d residual": (
+        lambda: ck.conv2d(X, W, residual=zeros(2, 1, 1, 8)),
+        "[conv2d] residual must have shape",
+        "[2,1,1,8]",
+    ),
     "conv2d window": (
         lambda: ck.conv2d(X, zeros(8, 9, 3, 4), padding=1),
         "[conv2d] the output must have at least one row and column.",

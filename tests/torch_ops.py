@@ -32,10 +32,10 @@ def padded(x, kernel, stride, padding, dilation, value=0.0):
     return F.pad(channels_first(x), (left, right, top, bottom), value=value)
 
 
-def conv2d(x, w, bias=None, *, stride, padding, dilation, groups, activation):
+def conv2d(x, w, bias=None, residual=None, *, stride, padding, dilation, groups, activation):
     x = padded(x, w.shape[1:3], pair(stride), padding, pair(dilation))
-    y = F.conv2d(x, w.permute(0, 3, 1, 2), bias, stride, 0, dilation, groups)
-    return (activate(channels_last(y), activation),)
+    y = channels_last(F.conv2d(x, w.permute(0, 3, 1, 2), bias, stride, 0, dilation, groups))
+    return (activate(y if residual is None else y + residual, activation),)
 
 
 def conv_transpose2d(x, w, bias=None, *, stride, padding, output_padding, dilation, groups, activation):

@@ -13,12 +13,13 @@ using Pads = std::array<int64_t, 4>;
 void bind_conv2d(py::module_& m) {
     m.def(
         "conv2d",
-        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
-           const Pair& dilation, int64_t groups, const std::string& activation) {
-            return conv2d(x, w, bias, {stride, padding, dilation, groups}, parse_activation("conv2d", activation));
+        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, const Pair& stride,
+           const Pads& padding, const Pair& dilation, int64_t groups, const std::string& activation) {
+            return conv2d(x, w, bias, residual, {stride, padding, dilation, groups},
+                          parse_activation("conv2d", activation));
         },
-        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("residual").none(true), py::arg("stride"),
+        py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
     m.def(
         "conv2d_max_pool2d",
         [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,

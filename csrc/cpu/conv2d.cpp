@@ -15,7 +15,8 @@
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kDotPixels = 512;  // of a task: their planes and a part of their channels stay in the L1
+constexpr int64_t kDotPixels = 512;    // of a task: their planes and a part of their channels stay in the L1
+constexpr int64_t kGrain = 16 * 1024;  // floats of a task that adds the residual: 64 KiB an operand
 
 // w[O,R,S,C/groups] to panels: a transpose, as the filters' rows become columns.
 void pack_filters(const DirectConv& s, const float* w, float* packed) {
@@ -51,33 +52,45 @@ void run_dots(const DirectConv& s, const float* x, const float* w, const float* 
     });
 }
 
-void run_direct(const DirectConv& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
-                Activation act, float* y) {
-    if (dots_pay(s)) return run_dots(merge_pixels(s), x, w, bias, act, y);
+void run_direct(const DirectConv& s, const float* x, const float* w, DerivedCache* packed, const ConvEpilogue& after,
+                float* y) {
     const PackedWeights filters(packed, packing_key(Packing::direct_conv, {s.groups, s.o, s.k()}),
                                 s.groups * packed_filter_size(s), [&](float* to) { pack_filters(s, w, to); });
-    direct_conv(s, x, filters.data(), bias, act, y);
+    direct_conv(s, x, filters.data(), after, y);
+}
+
+// y = activation(y + residual)
+void add_residual(int64_t n, const float* residual, Activation act, float* y) {
+    parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
+        kernels().pointwise.binary(BinaryOp::add, end - begin, y + begin, 1, residual + begin, 1, y + begin);
+        if (act.kind != ActivationKind::none)
+            kernels().gemm.epilogue(1, end - begin, nullptr, act, y + begin, end - begin);
+    });
 }
 
 }  // namespace
 
 void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
-            Activation act, float* y) {
+            const float* residual, Activation act, float* y) {
     const ConvAlgorithm algorithm = choose_conv(ConvPass::forward, s);
-    switch (algorithm) {
-        case ConvAlgorithm::depthwise:
-            return depthwise_conv(s, x, w, packed, bias, act, y);
-        case ConvAlgorithm::grouped:
-            return grouped_conv(s, x, w, packed, bias, act, y);
-        case ConvAlgorithm::winograd4:
-        case ConvAlgorithm::winograd2:
-            return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias,
-                                 act, {y, false, nullptr});
-        case ConvAlgorithm::pixels:
-            return pixel_conv(s, x, w, bias, act, y);
-        default:
-            return run_direct(as_direct(s), x, w, packed, bias, act, y);
+    const DirectConv direct = as_direct(s);
+    if (algorithm == ConvAlgorithm::winograd4 || algorithm == ConvAlgorithm::winograd2)
+        return winograd_conv(winograd_tile_size(algorithm, s), direct, {x, nullptr}, w, false, packed,
+                             {bias, residual, act}, {y, false, nullptr});
+    const bool dots = dots_pay(direct);
+    if (algorithm == ConvAlgorithm::direct && !dots) return run_direct(direct, x, w, packed, {bias, residual, act}, y);
+    // The other kernels know no residual: it is rare behind their shapes.
+    const Activation own = residual ? Activation{} : act;
+    if (algorithm == ConvAlgorithm::depthwise) {
+        depthwise_conv(s, x, w, packed, bias, own, y);
+    } else if (algorithm == ConvAlgorithm::grouped) {
+        grouped_conv(s, x, w, packed, bias, own, y);
+    } else if (algorithm == ConvAlgorithm::pixels) {
+        pixel_conv(s, x, w, bias, own, y);
+    } else {
+        run_dots(merge_pixels(direct), x, w, bias, own, y);
     }
+    if (residual) add_residual(s.n * s.p * s.q * s.o, residual, act, y);
 }
 
 }  // namespace ck::cpu

@@ -67,7 +67,7 @@ void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCa
             const PackedWeights filters(packed, phase_key(s, phase, rows, columns),
                                         s.groups * packed_filter_size(phase),
                                         [&](float* to) { pack_filters(s, phase, rows, columns, w, to); });
-            direct_conv(phase, dy, filters.data(), bias, act, start);
+            direct_conv(phase, dy, filters.data(), {bias, nullptr, act}, start);
         }
     }
 }
@@ -86,8 +86,8 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
             return scatter_data_gradient(s, dy, w, bias, act, dx);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
-            return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, nullptr}, w, true, packed, bias,
-                                 act, {dx, false, nullptr});
+            return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, nullptr}, w, true, packed,
+                                 {bias, nullptr, act}, {dx, false, nullptr});
         default:
             return run_phases(s, dy, w, packed, bias, act, dx);
     }

@@ -22,11 +22,11 @@ void conv2d_max_pool2d(const Conv2dShape& s, const float* x, const float* w, Der
     const ConvAlgorithm algorithm = choose_conv(ConvPass::forward, s);
     const bool in_registers = act.kind == ActivationKind::none || act.kind == ActivationKind::relu;
     if (by_tiles(algorithm) && in_registers) {
-        return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed, bias, act,
-                             {y, true, argmax});
+        return winograd_conv(winograd_tile_size(algorithm, s), as_direct(s), {x, nullptr}, w, false, packed,
+                             {bias, nullptr, act}, {y, true, argmax});
     }
     Scratch<float> z(image_size(s));
-    conv2d(s, x, w, packed, bias, act, z.data());
+    conv2d(s, x, w, packed, bias, nullptr, act, z.data());
     max_pool2d(halving_pool(s), z.data(), y, argmax);
 }
 
@@ -34,8 +34,8 @@ void conv2d_max_pool2d_data_gradient(const Conv2dShape& s, const float* dy, cons
                                      DerivedCache* packed, float* dx) {
     const ConvAlgorithm algorithm = choose_conv(ConvPass::data, s);
     if (by_tiles(algorithm)) {
-        return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, argmax}, w, true, packed, nullptr,
-                             Activation{}, {dx, false, nullptr});
+        return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, argmax}, w, true, packed, {},
+                             {dx, false, nullptr});
     }
     Scratch<float> dz(image_size(s));
     max_pool2d_gradient(halving_pool(s), dy, argmax, dz.data());

@@ -7,7 +7,7 @@
 
 namespace ck::cpu {
 
-// y(n,p,q,o) = activation(bias[o] + sum over r,s,c of x(n, p*stride_h - pad_top + r*dilation_h, ..., c) * w(o,r,s,c)),
+// y(n,p,q,o) = sum over r,s,c of x(n, p*stride_h - pad_top + r*dilation_h, ..., c) * w(o,r,s,c), then a ConvEpilogue,
 // for each of `groups` sets of c input and o output channels. As a GEMM: m = n*p*q, n = o, k = r*s*c.
 // Unlike a Conv2dShape, a padding may be negative, and y may be every second pixel of an image.
 struct DirectConv {
@@ -19,6 +19,13 @@ struct DirectConv {
     int64_t y_image, y_row, y_pixel;  // strides of y
 
     int64_t k() const { return r * s * c; }
+};
+
+// What follows the sums: y = activation(sum + bias + residual).
+struct ConvEpilogue {
+    const float* bias;      // [groups*o], may be null
+    const float* residual;  // laid out as y, may be null
+    Activation act;
 };
 
 DirectConv as_direct(const Conv2dShape& s);

@@ -116,6 +116,8 @@ struct Task {
     const float* x;  // at the group's channels
     const float* filters;
     const float* bias;
+    const float* residual;  // as y
+    Activation act;
     float* y;
 };
 
@@ -157,11 +159,13 @@ int64_t list_pixels(const DirectConv& s, const ConvWindows& v, const Task& task,
 }
 
 // The pixels of some segments times the panels of a task, chunk by chunk of k.
-void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, Activation act, const Task& task,
-                const Lists& lists, const Segment* segments, int64_t count) {
+void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, const Task& task, const Lists& lists,
+                const Segment* segments, int64_t count) {
     const int64_t width = kernels().conv2d.panel_columns, lanes = kernels().vector_width;
     ConvPanel panel{};
-    panel.act = act;
+    panel.act = task.act;
+    panel.residual = task.residual;
+    panel.start = task.y;
     const auto run = [&](const Segment& segment) {
         panel.pixels = segment.end - segment.begin;
         panel.x = lists.window + segment.begin;
@@ -209,16 +213,16 @@ void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, Activ
 }
 
 // All panels in L2: some pixels at a time, so that their windows stay near; else a chunk of a panel for all pixels.
-void run_task(const DirectConv& s, const Plan& plan, const int64_t* tap, Activation act, const Task& task,
-              const Lists& lists, const Segment* segments, int64_t count) {
+void run_task(const DirectConv& s, const Plan& plan, const int64_t* tap, const Task& task, const Lists& lists,
+              const Segment* segments, int64_t count) {
     const int64_t width = kernels().conv2d.panel_columns;
     if (s.k() * (task.last - task.first) * width > kResidentFilters)
-        return run_panels(s, plan, tap, act, task, lists, segments, count);
+        return run_panels(s, plan, tap, task, lists, segments, count);
     for (int64_t i = 0; i < count; ++i) {
         Segment piece = segments[i];
         for (; piece.begin < segments[i].end; piece.begin = piece.end) {
             piece.end = std::min(segments[i].end, piece.begin + kPixelBlock);
-            run_panels(s, plan, tap, act, task, lists, &piece, 1);
+            run_panels(s, plan, tap, task, lists, &piece, 1);
         }
     }
 }
@@ -230,8 +234,7 @@ int64_t packed_filter_size(const DirectConv& s) {
     return s.k() * ceil_div(s.o, width) * width;
 }
 
-void direct_conv(const DirectConv& problem, const float* x, const float* filters, const float* bias, Activation act,
-                 float* y) {
+void direct_conv(const DirectConv& problem, const float* x, const float* filters, const ConvEpilogue& after, float* y) {
     const DirectConv s = merge_pixels(problem);
     if (s.n * s.p * s.q == 0) return;
     const Plan plan = make_plan(s);
@@ -260,7 +263,9 @@ void direct_conv(const DirectConv& problem, const float* x, const float* filters
         task.last = std::min(plan.panels, task.first + plan.panel_group);
         task.x = x + group * s.c;
         task.filters = filters + group * packed_filter_size(s);
-        task.bias = bias ? bias + group * s.o : nullptr;
+        task.bias = after.bias ? after.bias + group * s.o : nullptr;
+        task.residual = after.residual ? after.residual + group * s.o : nullptr;
+        task.act = after.act;
         task.y = y + group * s.o;
         const float** window = windows.data() + worker * (pixels + v.rows);
         const Lists lists{buffers.data() + worker * v.buffer, window + pixels, window,
@@ -268,7 +273,7 @@ void direct_conv(const DirectConv& problem, const float* x, const float* filters
         Segment* const list = segments.data() + worker * most;
         const int64_t count =
             list_pixels(s, v, task, rows.data(), row_bands, columns.data(), column_bands, lists, list);
-        run_task(s, plan, tap.data(), act, task, lists, list, count);
+        run_task(s, plan, tap.data(), task, lists, list, count);
     });
 }
 

@@ -10,7 +10,6 @@ int64_t packed_filter_size(const DirectConv& s);
 
 void direct_conv(const DirectConv& s, const float* x,  // [n,h,w,pixel]
                  const float* filters,                 // [groups] packed
-                 const float* bias,                    // [groups*o], may be null
-                 Activation act, float* y);
+                 const ConvEpilogue& after, float* y);
 
 }  // namespace ck::cpu

@@ -57,8 +57,9 @@ struct GemmKernels {
     void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);
 };
 
-// One panel of output channels for some output pixels: y[i][0,columns) = activation(bias + sum over k of x * b), or a
-// part of that sum. The k values of pixel i are `taps` runs of `length` contiguous floats, run t at x[i] + tap[t].
+// One panel of output channels for some output pixels: y[i][0,columns) = activation(bias + sum over k of x * b +
+// residual), or a part of that sum. The k values of pixel i are `taps` runs of `length` contiguous floats, run t at
+// x[i] + tap[t].
 struct ConvPanel {
     int64_t pixels;
     const float* const* x;  // [pixels]
@@ -67,8 +68,10 @@ struct ConvPanel {
     const float* b;     // [taps*length][columns rounded up to whole vectors]
     const float* bias;  // [columns], may be null
     Activation act;
-    bool accumulate;   // y += the sum, without bias
-    bool finish;       // then the activation
+    bool accumulate;        // y += the sum, without bias
+    bool finish;            // then residual and activation
+    const float* residual;  // may be null; laid out as `start`, in which all of y lies
+    const float* start;
     float* const* y;   // [pixels]
     int64_t y_offset;  // added to each
     int columns;       // 1 to panel_columns
@@ -128,7 +131,8 @@ struct WinogradOutput {
     int64_t channels;
     const float* v;
     int64_t v_point;
-    const float* bias;  // [channels], may be null
+    const float* bias;      // [channels], may be null
+    const float* residual;  // laid out as y, may be null; not of output_pooled
     Activation act;
     float* y;
     uint8_t* argmax;

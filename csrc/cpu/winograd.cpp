@@ -146,12 +146,12 @@ void multiply(const Plan& plan, int64_t c0, int64_t c1, int64_t count, int64_t c
 
 // Tiles [t0,t1) of y, channels [o,o+columns), from products[points][t1-t0][y_row].
 void transform_output(const Plan& plan, const DirectConv& s, int64_t t0, int64_t t1, int64_t o, int64_t columns,
-                      const float* products, const float* bias, Activation act, const WinogradResult& y) {
+                      const float* products, const ConvEpilogue& after, const WinogradResult& y) {
     WinogradOutput out{};
     out.channels = columns;
     out.v_point = plan.y_point(t1 - t0);
-    out.bias = bias ? bias + o : nullptr;
-    out.act = act;
+    out.bias = after.bias ? after.bias + o : nullptr;
+    out.act = after.act;
     const int64_t shrink = y.pooled ? 2 : 1, p = s.p / shrink, q = s.q / shrink;
     out.row = y.pooled ? q * s.o : s.y_row;
     out.pixel = y.pooled ? s.o : s.y_pixel;
@@ -162,6 +162,7 @@ void transform_output(const Plan& plan, const DirectConv& s, int64_t t0, int64_t
         const int64_t first = at.image * image + row * out.row + column * out.pixel + o;
         out.v = products + (t - t0) * plan.y_row;
         out.y = y.data + first;
+        out.residual = after.residual ? after.residual + first : nullptr;
         out.argmax = y.argmax ? y.argmax + first : nullptr;
         out.rows = std::min(plan.tiles.size / shrink, p - row);
         out.columns = std::min(plan.tiles.size / shrink, q - column);
@@ -170,8 +171,8 @@ void transform_output(const Plan& plan, const DirectConv& s, int64_t t0, int64_t
 }
 
 // Many tiles: the filters once, then blocks of tiles.
-void run_blocks(const Plan& plan, const DirectConv& s, const WinogradImage& x, const float* u, const float* bias,
-                Activation act, const WinogradResult& y) {
+void run_blocks(const Plan& plan, const DirectConv& s, const WinogradImage& x, const float* u,
+                const ConvEpilogue& after, const WinogradResult& y) {
     const int64_t v_size = plan.points * plan.x_point(plan.block),
                   size = v_size + plan.points * plan.y_point(plan.block);
     const int64_t workers = worker_count(plan.blocks);
@@ -182,14 +183,14 @@ void run_blocks(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
         float* products = v + v_size;
         transform_input(plan, s, x, t0, t1, plan.x_point(count), v);
         multiply(plan, 0, s.c, count, s.o, v, u, products);
-        transform_output(plan, s, t0, t1, 0, s.o, products, bias, act, y);
+        transform_output(plan, s, t0, t1, 0, s.o, products, after, y);
     });
 }
 
 // Few tiles: transformed once, then every task takes the filters of some panels. u: of all panels, or null: each task
 // makes its own, a chain of channels at a time, and uses them up while they are near.
 void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, const Filters& filters, const float* u,
-                const float* bias, Activation act, const WinogradResult& y) {
+                const ConvEpilogue& after, const WinogradResult& y) {
     const int64_t count = plan.tiles.count;
     Scratch<float> v(plan.points * plan.x_point(count));
     parallel_for(count, [&](int64_t t) {
@@ -213,7 +214,7 @@ void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
                 filters.transform(plan, s, panel, c, end, packed, own + (panel - first) * plan.panel_size(end - c));
             multiply(plan, c, end, count, columns, v.data(), own, products);
         }
-        transform_output(plan, s, 0, count, o, columns, products, bias, act, y);
+        transform_output(plan, s, 0, count, o, columns, products, after, y);
     });
 }
 
@@ -226,13 +227,13 @@ bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
 }
 
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x, const float* w, bool rotated,
-                   DerivedCache* packed, const float* bias, Activation act, const WinogradResult& y) {
+                   DerivedCache* packed, const ConvEpilogue& after, const WinogradResult& y) {
     if (s.n == 0) return;
     const Plan plan = make_plan(size, s);
     const Filters filters{w, rotated};
     const uint64_t key = packing_key(Packing::winograd, {static_cast<int64_t>(size), rotated, s.c, s.o});
     const DerivedCache::Lookup found = packed ? packed->find(key) : DerivedCache::Lookup{};
-    if (plan.by_group && !found.buffer && !found.wanted) return run_groups(plan, s, x, filters, nullptr, bias, act, y);
+    if (plan.by_group && !found.buffer && !found.wanted) return run_groups(plan, s, x, filters, nullptr, after, y);
     const PackedWeights u(packed, key, found, plan.panels * plan.panel_size(s.c), [&](float* to) {
         const int64_t packed_size = filters.packed_size(plan, s, s.c), workers = worker_count(plan.panels);
         Scratch<float> scratch(workers * packed_size);
@@ -241,8 +242,8 @@ void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradIma
                               to + panel * plan.panel_size(s.c));
         });
     });
-    if (plan.by_group) return run_groups(plan, s, x, filters, u.data(), bias, act, y);
-    run_blocks(plan, s, x, u.data(), bias, act, y);
+    if (plan.by_group) return run_groups(plan, s, x, filters, u.data(), after, y);
+    run_blocks(plan, s, x, u.data(), after, y);
 }
 
 }  // namespace ck::cpu

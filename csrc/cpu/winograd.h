@@ -26,12 +26,13 @@ struct WinogradResult {
     uint8_t* argmax;
 };
 
-// y = activation(bias + x * w) for s of stride and dilation 1; of the data gradient s is the convolution of dy with the
+// y = x * w and what follows, for s of stride and dilation 1; of the data gradient s is the convolution of dy with the
 // rotated filters. As a GEMM for each of the points: m = tiles, n = s.o, k = s.c.
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x,
-                   const float* w,                                         // [o,r,s,c]; rotated: [c,r,s,o]
-                   bool rotated, DerivedCache* packed, const float* bias,  // [o], may be null
-                   Activation act, const WinogradResult& y);               // pooled: activations none and relu only
+                   const float* w,  // [o,r,s,c]; rotated: [c,r,s,o]
+                   bool rotated, DerivedCache* packed,
+                   const ConvEpilogue& after,  // pooled: no residual, activations none and relu only
+                   const WinogradResult& y);
 
 // dw = sum over pixels of x dy. As a GEMM for each of the points: m = O, n = C, k = tiles.
 void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const float* x,  // [N,H,W,C]

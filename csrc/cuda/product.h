@@ -1,5 +1,6 @@
-// The product c[m,n] = activation(a[m,k] b[k,n] + bias) that matmul and every convolution are: one kernel over tiles of
-// c, for any operands of cuda/operands.h and any tile arithmetic (SimtTile, TensorTile), and its launcher.
+// The product c[m,n] = activation(a[m,k] b[k,n] + bias + residual) that matmul and every convolution are: one kernel
+// over tiles of c, for any operands of cuda/operands.h and any tile arithmetic (SimtTile, TensorTile), and its
+// launcher.
 #pragma once
 #include <optional>
 
@@ -65,8 +66,9 @@ struct Product {
     Rows rows;
     int k_step, k_slice;  // slice z sums the k's from z*k_step on, k_slice of them
     T* c;
-    float* partials;  // not null: [slices,m,n] instead of c, without bias and activation
-    const T* bias;    // [n], may be null
+    float* partials;    // not null: [slices,m,n] instead of c, without what follows the sum
+    const T* bias;      // [n], may be null
+    const T* residual;  // rows as c's, may be null
     Activation act;
     bool vectors;  // 16-byte stores
 };
@@ -104,11 +106,13 @@ __device__ void write_rows(const P& p, const TilePlace& place, const float* tile
 #pragma unroll 1
     for (int row = static_cast<int>(threadIdx.x) / kChunks; row < Tile::kRows && place.row + row < p.m;
          row += Tile::kThreads / kChunks) {
-        float v[kVector<U>];
+        const int64_t at = p.rows.offset(place.slice, place.row + row) + column;
+        float v[kVector<U>], residual[kVector<U>] = {};
+        if (p.residual) load(p.residual + at, p.n - column, p.vectors, residual);
 #pragma unroll
         for (int e = 0; e < kVector<U>; ++e)
-            v[e] = activate(p.act, tile[result_word<Tile::kColumns>(row, chunk + e)] + bias[e]);
-        U* to = c + p.rows.offset(place.slice, place.row + row) + column;
+            v[e] = activate(p.act, tile[result_word<Tile::kColumns>(row, chunk + e)] + bias[e] + residual[e]);
+        U* to = c + at;
         if (p.vectors) {
             store(to, v);
         } else {
@@ -185,14 +189,17 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     }
 }
 
-// c = activation(the sum of the slices, in their order, + bias).
+// c = activation(the sum of the slices, in their order, + bias + residual).
 template <class T>
 __global__ void sum_slices(int slices, unsigned size, unsigned n, const float* partials /*[slices,size]*/,
-                           const T* bias /*[n], may be null*/, Activation act, T* c /*[size]*/) {
+                           const T* bias /*[n], may be null*/, const T* residual /*[size], may be null*/,
+                           Activation act, T* c /*[size]*/) {
     for (unsigned i = static_cast<unsigned>(first_index()); i < size; i += static_cast<unsigned>(index_step())) {
         float sum = 0;
         for (int slice = 0; slice < slices; ++slice) sum += partials[int64_t{slice} * size + i];
-        c[i] = from_float<T>(activate(act, bias ? sum + to_float(bias[i % n]) : sum));
+        if (bias) sum += to_float(bias[i % n]);
+        if (residual) sum += to_float(residual[i]);
+        c[i] = from_float<T>(activate(act, sum));
     }
 }
 
@@ -231,6 +238,7 @@ struct ProductResult {
     const T* bias;  // [n], may be null
     Activation act;
     T* c;
+    const T* residual = nullptr;  // rows as c's
 };
 
 // a.source is [m,k] (Along::k) or [k,m] (Along::mn), b.source [n,k] or [k,n].
@@ -259,8 +267,9 @@ void multiply(const Op& op, const ProductSize& size, const A& a, const B& b, con
         result.c,
         split ? partials->data() : nullptr,
         split ? nullptr : result.bias,
+        split ? nullptr : result.residual,
         split ? Activation{} : result.act,
-        split ? in_vectors<float>(size.n, partials->data()) : in_vectors<T>(size.n, result.c)};
+        split ? in_vectors<float>(size.n, partials->data()) : in_vectors<T>(size.n, result.c, result.residual)};
     if constexpr (std::is_same_v<T, float>) {
         if (precision() == Precision::precise) {
             launch_planned<SimtTiles>(op, plan, p);
@@ -274,7 +283,7 @@ void multiply(const Op& op, const ProductSize& size, const A& a, const B& b, con
     const int64_t elements = size.m * size.n;
     launch(op, sum_slices<T>, blocks_for(elements, kElementwiseThreads), dim3(kElementwiseThreads), 0,
            static_cast<int>(plan.slices), static_cast<unsigned>(elements), static_cast<unsigned>(size.n),
-           partials->data(), result.bias, result.act, result.c);
+           partials->data(), result.bias, result.residual, result.act, result.c);
 }
 
 }  // namespace ck::cuda

@@ -88,15 +88,22 @@ std::vector<std::string> conv2d_algorithms(const std::string& pass, const Shape&
     return names;
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act) {
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, const Conv2dGeometry& g,
+              Activation act) {
     check_operands(kOp, x, w, bias);
     const Conv2dShape s = full_shape(x.shape(), w.shape(), g);
     if (bias) check_shape(kOp, "bias", *bias, {s.o});
-    Tensor y = Tensor::empty(kOp, {s.n, s.p, s.q, s.o}, x.dtype(), x.device());
+    const Shape shape{s.n, s.p, s.q, s.o};
+    if (residual) {
+        check_operands(kOp, x, *residual, nullptr);
+        check_shape(kOp, "residual", *residual, shape);
+    }
+    Tensor y = Tensor::empty(kOp, shape, x.dtype(), x.device());
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .conv2d(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias), act, y.data<T>());
+            .conv2d(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias),
+                    data_or_null<T>(residual), act, y.data<T>());
     });
     return y;
 }

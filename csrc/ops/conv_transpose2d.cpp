@@ -81,7 +81,7 @@ Tensor conv_transpose2d_data_gradient(const Shape& x_shape, const Tensor& w, con
     visit_floating(kOp, dy.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(dy.device())
-            .conv2d(s, dy.data<T>(), w.data<T>(), w.storage()->derived(), nullptr, Activation{}, dx.data<T>());
+            .conv2d(s, dy.data<T>(), w.data<T>(), w.storage()->derived(), nullptr, nullptr, Activation{}, dx.data<T>());
     });
     return dx;
 }

@@ -80,7 +80,8 @@ struct Conv2dGeometry {
     std::array<int64_t, 2> dilation;
     int64_t groups;
 };
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g, Activation act);
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, const Conv2dGeometry& g,
+              Activation act);
 // conv2d and max-pooling of its result by 2x2 with stride 2: (y, argmax), empty unless wanted; and the gradients of the
 // convolution from that of y.
 std::pair<Tensor, Tensor> conv2d_max_pool2d(const Tensor& x, const Tensor& w, const Tensor* bias,

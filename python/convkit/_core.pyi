@@ -161,6 +161,7 @@ def conv2d(
     x: Tensor,
     w: Tensor,
     bias: Tensor,
+    residual: Tensor,
     stride: collections.abc.Sequence[int],
     padding: collections.abc.Sequence[int],
     dilation: collections.abc.Sequence[int],

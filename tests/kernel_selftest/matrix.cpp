@@ -245,12 +245,14 @@ void test_conv2d() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(y_size(s));
+        Array residual = Array::random(y_size(s));
         const int64_t k = s.r * s.s * s.c / s.groups;
         check("conv2d", {sum_of(y, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             DerivedCache packed;
             for (int use = 0; use < uses<T>(); ++use)
-                b.conv2d(s, x.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act, y.as<T>());
+                b.conv2d(s, x.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr,
+                         turn / 2 % 2 ? residual.as<T>() : nullptr, act, y.as<T>());
         });
     });
 }

@@ -28,9 +28,13 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const
 #pragma GCC unroll 14
         for (int i = 0; i < rows; ++i) acc[i][j] = start;
     }
+    const bool residual = s.finish && s.residual;
+    const auto residual_row = [&](int i) { return s.residual + (y[i] - s.start) + s.y_offset; };
 #pragma GCC unroll 14
-    for (int i = 0; i < rows; ++i)
+    for (int i = 0; i < rows; ++i) {
         for (int j = 0; j < s.columns; j += 16) __builtin_prefetch(y[i] + s.y_offset + j, 1);
+        for (int j = 0; residual && j < s.columns; j += 16) __builtin_prefetch(residual_row(i) + j);
+    }
     const float* b = s.b;
     for (int64_t t = 0; t < s.taps; ++t) {
         const float* p[rows];
@@ -49,16 +53,18 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const
             }
         }
     }
-    if (s.accumulate) {
+    const auto add = [&](auto&& row) {
 #pragma GCC unroll 14
         for (int i = 0; i < rows; ++i) {
-            const float* from = y[i] + s.y_offset;
+            const float* from = row(i);
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j)
                 acc[i][j] +=
                     j + 1 < vectors || tail == kWidth ? load(from + j * kWidth) : load_n(from + j * kWidth, tail);
         }
-    }
+    };
+    if (s.accumulate) add([&](int i) { return y[i] + s.y_offset; });
+    if (residual) add(residual_row);
     const bool relu = s.finish && s.act.kind == ActivationKind::relu;
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {

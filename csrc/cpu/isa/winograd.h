@@ -212,7 +212,7 @@ void winograd_output_gradient(const WinogradTile& s) {
     winograd_tile<m, points>(EvaluateStep<points, m>{}, s);
 }
 
-// y = activation(bias + A^T v A) for the rows x columns pixels of the tile that exist.
+// y = activation(A^T v A + bias + residual) for the rows x columns pixels of the tile that exist.
 template <int m, int points>
 void winograd_output(const WinogradOutput& s) {
     const bool relu = s.act.kind == ActivationKind::relu;
@@ -224,8 +224,10 @@ void winograd_output(const WinogradOutput& s) {
             CombineStep<points, m>{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
             [&](int i, int j, vf value) {
                 if (i >= s.rows || j >= s.columns) return;
+                const int64_t at = i * s.row + j * s.pixel;
                 value += bias;
-                lanes.store(y + i * s.row + j * s.pixel, relu ? max0(value) : value);
+                if (s.residual) value += lanes.load(s.residual + c + at);
+                lanes.store(y + at, relu ? max0(value) : value);
             });
     });
     if (relu || s.act.kind == ActivationKind::none) return;

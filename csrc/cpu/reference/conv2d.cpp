@@ -17,7 +17,8 @@ int64_t input_column(const Conv2dShape& s, int64_t q, int64_t v) {
 }  // namespace
 
 template <class T>
-void conv2d(const Conv2dShape& s, const T* x, const T* w, DerivedCache*, const T* bias, Activation act, T* y) {
+void conv2d(const Conv2dShape& s, const T* x, const T* w, DerivedCache*, const T* bias, const T* residual,
+            Activation act, T* y) {
     const int64_t group_c = s.c / s.groups, group_o = s.o / s.groups;
     for (int64_t n = 0; n < s.n; ++n)
         for (int64_t p = 0; p < s.p; ++p)
@@ -33,7 +34,8 @@ void conv2d(const Conv2dShape& s, const T* x, const T* w, DerivedCache*, const T
                             const T* filter = w + ((o * s.r + r) * s.s + v) * group_c;
                             for (int64_t c = 0; c < group_c; ++c) sum += pixel[c] * filter[c];
                         }
-                    y[((n * s.p + p) * s.q + q) * s.o + o] = activate<T>(act, sum);
+                    const int64_t at = ((n * s.p + p) * s.q + q) * s.o + o;
+                    y[at] = activate<T>(act, residual ? sum + residual[at] : sum);
                 }
 }
 

@@ -9,7 +9,7 @@ template <class T>
 void conv2d_max_pool2d(const Conv2dShape& s, const T* x, const T* w, DerivedCache* packed, const T* bias,
                        Activation act, T* y, uint8_t* argmax) {
     std::vector<T> z(s.n * s.p * s.q * s.o);
-    conv2d<T>(s, x, w, packed, bias, act, z.data());
+    conv2d<T>(s, x, w, packed, bias, nullptr, act, z.data());
     max_pool2d<T>(halving_pool(s), z.data(), y, argmax);
 }
 

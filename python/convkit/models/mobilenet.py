@@ -6,6 +6,7 @@ Layers, names and initial values are torchvision's.
 from __future__ import annotations
 
 from .. import nn
+from ..nn.fusion import convolve, run
 from ..tensor import Tensor
 from .registry import register
 from .start import he_start
@@ -48,7 +49,12 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.residual else self.conv(x)
+        if not self.residual:
+            return self.conv(x)
+        if self.conv._forward_hooks:  # they see the sum's operand
+            return x + self.conv(x)
+        *first, conv, norm = self.conv.children()
+        return convolve(conv, norm, None, run(first, x), x)
 
 
 class MobileNetV2(nn.Sequential):

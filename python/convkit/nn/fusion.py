@@ -1,9 +1,9 @@
 """Neighbouring modules that run as one op.
 
 A layer takes the activation after it; batch normalisation takes the sum of a residual block as well; and in evaluation
-or frozen, where no gradient is wanted, a convolution takes the normalisation after it into its filters. A convolution
-takes 2x2 max-pooling that follows all this. A module with a forward hook always runs by itself: the hook must see its
-own module called.
+or frozen, where no gradient is wanted, a convolution takes the normalisation after it into its filters, and the sum
+with it. A convolution takes 2x2 max-pooling that follows all this. A module with a forward hook always runs by itself:
+the hook must see its own module called.
 """
 
 from __future__ import annotations
@@ -77,19 +77,21 @@ def halved(conv: Module, last: Module, following: Module) -> bool:
     return plain and not following.ceil_mode and not following.return_indices
 
 
-def convolve(conv: Module, norm: Module, activation: Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
-    """activation(norm(conv(x)) + residual) in as few ops as may be."""
-    name = fusion(norm, activation)
-    parameters = None
-    if residual is None and name is not None:
-        parameters = folded(conv, norm, x)
+def convolve(
+    conv: Module, norm: Module, activation: Module | None, x: Tensor, residual: Tensor | None = None
+) -> Tensor:
+    """activation(norm(conv(x)) + residual) in as few ops as may be; without activation for None."""
+    name = None if activation is None else fusion(norm, activation)
+    fused = name is not None or (activation is None and not norm._forward_hooks)
+    parameters = folded(conv, norm, x) if fused and (residual is None or not needs_grad(residual)) else None
     if parameters is not None:
-        return conv(x, name, parameters)
+        return conv(x, name, parameters, residual=residual)
     y = conv(x)
-    if name is not None and type(norm) is layers.BatchNorm2d:  # else replaced by its user
+    if fused and type(norm) is layers.BatchNorm2d:  # else replaced by its user
         return norm(y, name, residual)
     y = norm(y)
-    return activation(y if residual is None else y + residual)
+    y = y if residual is None else y + residual
+    return y if activation is None else activation(y)
 
 
 def _call(

@@ -81,23 +81,24 @@ class Conv2d(_Convolution):
         activation: str | None = None,
         parameters: tuple[Tensor, Tensor] | None = None,
         pooled: bool = False,
+        residual: Tensor | None = None,
     ) -> Tensor:
         """``parameters``: weight and bias to use in place of its own, with a normalisation folded into them.
 
-        ``pooled``: 2x2 max-pooling of the result.
+        ``pooled``: 2x2 max-pooling of the result. ``residual``, of the result's shape, is added before the activation
+        (to a result that is not pooled).
         """
         weight, bias = parameters or (self.weight, self.bias)
-        op = ops.conv2d_max_pool2d if pooled else ops.conv2d
-        return op(
-            x,
-            weight,
-            bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            activation=activation,
-        )
+        arguments = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "activation": activation,
+        }
+        if pooled:
+            return ops.conv2d_max_pool2d(x, weight, bias, **arguments)
+        return ops.conv2d(x, weight, bias, **arguments, residual=residual)
 
 
 class ConvTranspose2d(_Convolution):

@@ -10,10 +10,10 @@ from .geometry import pads, pair, whole, window_pads
 from .pointwise import activation_name
 
 
-def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
-    """activation(x * w + bias): a cross-correlation, as every framework's convolution.
+def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None, residual=None) -> Tensor:
+    """activation(x * w + bias + residual): a cross-correlation, as every framework's convolution.
 
-    x [N,H,W,C], w [O,R,S,C/groups], bias [O] -> [N,P,Q,O] with
+    x [N,H,W,C], w [O,R,S,C/groups], bias [O], residual [N,P,Q,O] -> [N,P,Q,O] with
     P = floor((H + pad_top + pad_bottom - dilation*(R-1) - 1) / stride) + 1, and Q alike.
     ``stride`` and ``dilation`` are an int or (h, w); ``padding`` is an int, (h, w), ((top, bottom), (left, right)),
     "valid" or "same" (TensorFlow's rule); filter o sees the input channels of its group alone. ``activation`` is None,
@@ -23,21 +23,21 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     beyond its windows; docs/kernels.md has the rounding errors, ``set_precision("precise")`` the smallest ones.
     ValueError for shapes that do not fit or an empty output, TypeError for mixed dtypes.
     """
-    x, w, bias = _tensors(x, w, bias)
+    x, w, bias, residual = _tensors(x, w, bias, residual)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
     padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
     geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
     activation = activation_name("conv2d", activation)
-    y = _core.conv2d(image, filters, None if bias is None else bias._data, *geometry, activation)
+    y = _core.conv2d(image, filters, _core_of(bias), _core_of(residual), *geometry, activation)
     backward = _backward(
         y,
         activation,
-        (x, w, bias),
+        (x, w, bias, residual),
         lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
-    return record(y, (x, w, bias), backward)
+    return record(y, (x, w, bias, residual), backward)
 
 
 def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
@@ -53,9 +53,7 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
     geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
     activation = activation_name("conv2d", activation)
     image, filters, x_shape = x._data, w._data, x.shape
-    y, argmax = _core.conv2d_max_pool2d(
-        image, filters, None if bias is None else bias._data, *geometry, activation, needs_grad(x, w, bias)
-    )
+    y, argmax = _core.conv2d_max_pool2d(image, filters, _core_of(bias), *geometry, activation, needs_grad(x, w, bias))
     backward = _backward(
         y,
         activation,
@@ -86,7 +84,7 @@ def conv_transpose2d(
     y = _core.conv_transpose2d(
         image,
         filters,
-        None if bias is None else bias._data,
+        _core_of(bias),
         *geometry,
         pair(op, "output_padding", output_padding),
         activation,
@@ -101,14 +99,19 @@ def conv_transpose2d(
     return record(y, (x, w, bias), backward)
 
 
-def _tensors(x, w, bias):
-    return lowered(as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias))
+def _tensors(*operands):
+    return lowered(*(None if operand is None else as_tensor(operand) for operand in operands))
+
+
+def _core_of(tensor):
+    return None if tensor is None else tensor._data
 
 
 def _backward(y, activation, inputs, data_gradient, weight_gradient):
     """The closure for ``record``: through the activation, then only the gradients that are wanted."""
-    x, w, bias = inputs
+    x, w, bias, *residual = inputs
     x_wanted, w_wanted, bias_wanted = x.requires_grad, w.requires_grad, bias is not None and bias.requires_grad
+    residual_wanted = [t is not None and t.requires_grad for t in residual]
     # What is not wanted must not keep its tensors alive.
     saved = y if activation else None
     data_gradient = data_gradient if x_wanted else None
@@ -120,6 +123,7 @@ def _backward(y, activation, inputs, data_gradient, weight_gradient):
             data_gradient and data_gradient(dz),
             weight_gradient and weight_gradient(dz),
             db if bias_wanted else None,
+            *(dz if wanted else None for wanted in residual_wanted),
         )
 
     return backward
