@@ -13,22 +13,22 @@ using Pads = std::array<int64_t, 4>;
 void bind_conv2d(py::module_& m) {
     m.def(
         "conv2d",
-        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, const Pair& stride,
+        [](const Tensor& x, const Tensor& w, OptionalTensor bias, OptionalTensor residual, const Pair& stride,
            const Pads& padding, const Pair& dilation, int64_t groups, const std::string& activation) {
             return conv2d(x, w, bias, residual, {stride, padding, dilation, groups},
                           parse_activation("conv2d", activation));
         },
-        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("residual").none(true), py::arg("stride"),
-        py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("residual"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
     m.def(
         "conv2d_max_pool2d",
-        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
+        [](const Tensor& x, const Tensor& w, OptionalTensor bias, const Pair& stride, const Pads& padding,
            const Pair& dilation, int64_t groups, const std::string& activation, bool argmax_wanted) {
             return conv2d_max_pool2d(x, w, bias, {stride, padding, dilation, groups},
                                      parse_activation("conv2d", activation), argmax_wanted);
         },
-        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("argmax_wanted"), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), py::arg("activation"), py::arg("argmax_wanted"), NoGil());
     m.def(
         "conv2d_max_pool2d_data_gradient",
         [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Tensor& argmax, const Pair& stride,
@@ -80,13 +80,13 @@ void bind_conv2d(py::module_& m) {
         py::arg("groups"), NoGil());
     m.def(
         "conv_transpose2d",
-        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
+        [](const Tensor& x, const Tensor& w, OptionalTensor bias, const Pair& stride, const Pads& padding,
            const Pair& dilation, int64_t groups, const Pair& output_padding, const std::string& activation) {
             return conv_transpose2d(x, w, bias, {stride, padding, dilation, groups}, output_padding,
                                     parse_activation("conv_transpose2d", activation));
         },
-        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("output_padding"), py::arg("activation"), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), py::arg("output_padding"), py::arg("activation"), NoGil());
     m.def(
         "conv_transpose2d_data_gradient",
         [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Pair& stride, const Pads& padding,

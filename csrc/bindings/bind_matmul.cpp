@@ -1,5 +1,3 @@
-#include <optional>
-
 #include "bindings/bindings.h"
 
 namespace ck::bindings {
@@ -9,10 +7,10 @@ void bind_matmul(py::module_& m) {
           NoGil());
     m.def(
         "linear",
-        [](const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, const std::string& activation) {
-            return linear(x, w, bias ? &*bias : nullptr, parse_activation("linear", activation));
+        [](const Tensor& x, const Tensor& w, OptionalTensor bias, const std::string& activation) {
+            return linear(x, w, bias, parse_activation("linear", activation));
         },
-        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("activation"), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("activation"), NoGil());
 }
 
 }  // namespace ck::bindings

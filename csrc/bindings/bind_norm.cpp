@@ -16,16 +16,16 @@ void bind_norm(py::module_& m) {
           py::arg("running_var"), NoGil());
     m.def(
         "batch_norm",
-        [](const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor* weight, const Tensor* bias,
-           const Tensor* residual, double eps, const std::string& activation) {
+        [](const Tensor& x, const Tensor& mean, const Tensor& variance, OptionalTensor weight, OptionalTensor bias,
+           OptionalTensor residual, double eps, const std::string& activation) {
             return batch_norm(x, mean, variance, weight, bias, residual, settings(eps, activation, false));
         },
         py::arg("x"), py::arg("mean"), py::arg("variance"), py::arg("weight"), py::arg("bias"), py::arg("residual"),
         py::arg("eps"), py::arg("activation"), NoGil());
     m.def(
         "batch_norm_gradient",
-        [](const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor* weight, const Tensor* bias,
-           const Tensor* y, const Tensor& dy, bool has_residual, double eps, const std::string& activation,
+        [](const Tensor& x, const Tensor& mean, const Tensor& variance, OptionalTensor weight, OptionalTensor bias,
+           OptionalTensor y, const Tensor& dy, bool has_residual, double eps, const std::string& activation,
            bool training) {
             BatchNormGradients g = batch_norm_gradient(x, mean, variance, weight, bias, y, dy, has_residual,
                                                        settings(eps, activation, training));

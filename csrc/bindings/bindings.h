@@ -35,6 +35,13 @@ bool load_ints(py::handle sequence, Py_ssize_t size, int64_t* out);
 
 DType dtype_of(const py::dtype& dtype);  // TypeError for those that tensors do not have
 
+// A Tensor or None. pybind11's own conversion of None to a null pointer first asks whether another library knows it,
+// which takes as long as the rest of a small op.
+struct OptionalTensor {
+    const Tensor* tensor = nullptr;
+    operator const Tensor*() const { return tensor; }
+};
+
 // The dtype that numpy does not have; its one instance is _core.bfloat16.
 struct BFloat16 {};
 py::object python_dtype(DType dtype);  // numpy's, or that
@@ -42,6 +49,18 @@ py::object python_dtype(DType dtype);  // numpy's, or that
 }  // namespace ck::bindings
 
 namespace pybind11::detail {
+
+template <>
+struct type_caster<ck::bindings::OptionalTensor> {
+    PYBIND11_TYPE_CASTER(ck::bindings::OptionalTensor, make_caster<ck::Tensor>::name + const_name(" | None"));
+    bool load(handle source, bool convert) {
+        if (source.is_none()) return true;
+        make_caster<ck::Tensor> tensor;
+        if (!tensor.load(source, convert)) return false;
+        value.tensor = &cast_op<const ck::Tensor&>(tensor);
+        return true;
+    }
+};
 
 template <size_t size>
 struct type_caster<std::array<int64_t, size>> {

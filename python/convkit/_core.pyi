@@ -117,9 +117,9 @@ def batch_norm(
     x: Tensor,
     mean: Tensor,
     variance: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    residual: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
     eps: typing.SupportsFloat | typing.SupportsIndex,
     activation: str,
 ) -> Tensor: ...
@@ -127,9 +127,9 @@ def batch_norm_gradient(
     x: Tensor,
     mean: Tensor,
     variance: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    y: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    y: Tensor | None,
     dy: Tensor,
     has_residual: bool,
     eps: typing.SupportsFloat | typing.SupportsIndex,
@@ -140,12 +140,12 @@ def batch_norm_statistics(
     x: Tensor, momentum: typing.SupportsFloat | typing.SupportsIndex, running_mean: Tensor, running_var: Tensor
 ) -> tuple[Tensor, Tensor]: ...
 def binary_cross_entropy_with_logits(
-    x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
+    x: Tensor, target: Tensor, weight: Tensor | None, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
 ) -> Tensor: ...
 def binary_cross_entropy_with_logits_gradient(
     x: Tensor,
     target: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     beta: typing.SupportsFloat | typing.SupportsIndex,
     reduction: str,
     dy: Tensor,
@@ -160,8 +160,8 @@ def concatenate(
 def conv2d(
     x: Tensor,
     w: Tensor,
-    bias: Tensor,
-    residual: Tensor,
+    bias: Tensor | None,
+    residual: Tensor | None,
     stride: collections.abc.Sequence[int],
     padding: collections.abc.Sequence[int],
     dilation: collections.abc.Sequence[int],
@@ -198,7 +198,7 @@ def conv2d_data_gradient(
 def conv2d_max_pool2d(
     x: Tensor,
     w: Tensor,
-    bias: Tensor,
+    bias: Tensor | None,
     stride: collections.abc.Sequence[int],
     padding: collections.abc.Sequence[int],
     dilation: collections.abc.Sequence[int],
@@ -238,7 +238,7 @@ def conv2d_weight_gradient(
 def conv_transpose2d(
     x: Tensor,
     w: Tensor,
-    bias: Tensor,
+    bias: Tensor | None,
     stride: collections.abc.Sequence[int],
     padding: collections.abc.Sequence[int],
     dilation: collections.abc.Sequence[int],
@@ -269,14 +269,14 @@ def copy_into(dst: Tensor, src: Tensor) -> None: ...
 def cross_entropy(
     logits: Tensor,
     target: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     label_smoothing: typing.SupportsFloat | typing.SupportsIndex,
     reduction: str,
 ) -> Tensor: ...
 def cross_entropy_gradient(
     logits: Tensor,
     target: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     label_smoothing: typing.SupportsFloat | typing.SupportsIndex,
     reduction: str,
     dy: Tensor,
@@ -373,12 +373,12 @@ def max_pool2d_indices(
 def max_unpool2d(x: Tensor, indices: Tensor, size: collections.abc.Sequence[int]) -> Tensor: ...
 def max_unpool2d_gradient(dy: Tensor, indices: Tensor) -> Tensor: ...
 def mse_loss(
-    x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
+    x: Tensor, target: Tensor, weight: Tensor | None, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
 ) -> Tensor: ...
 def mse_loss_gradient(
     x: Tensor,
     target: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     beta: typing.SupportsFloat | typing.SupportsIndex,
     reduction: str,
     dy: Tensor,
@@ -455,12 +455,12 @@ def slice_gradient(
     step: collections.abc.Sequence[int],
 ) -> Tensor: ...
 def smooth_l1_loss(
-    x: Tensor, target: Tensor, weight: Tensor, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
+    x: Tensor, target: Tensor, weight: Tensor | None, beta: typing.SupportsFloat | typing.SupportsIndex, reduction: str
 ) -> Tensor: ...
 def smooth_l1_loss_gradient(
     x: Tensor,
     target: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     beta: typing.SupportsFloat | typing.SupportsIndex,
     reduction: str,
     dy: Tensor,

@@ -47,7 +47,7 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
     and where the convolution runs on Winograd's tiles neither it nor its gradient is ever written. Pixels that were no
     maximum have the gradient 0 even where the activation's own would be NaN. Arguments and errors as :func:`conv2d`.
     """
-    x, w, bias = _tensors(x, w, bias)
+    x, w, bias, _ = _tensors(x, w, bias)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     padding = window_pads("conv2d", padding, x.shape, w.shape[1:3] if w.ndim == 4 else (1, 1), stride, dilation)
     geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
@@ -76,7 +76,7 @@ def conv_transpose2d(
     :func:`conv2d`.
     """
     op = "conv_transpose2d"
-    x, w, bias = _tensors(x, w, bias)
+    x, w, bias, _ = _tensors(x, w, bias)
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     geometry = (stride, pads(op, padding), dilation, whole(op, "groups", groups))
     activation = activation_name(op, activation)
@@ -99,8 +99,10 @@ def conv_transpose2d(
     return record(y, (x, w, bias), backward)
 
 
-def _tensors(*operands):
-    return lowered(*(None if operand is None else as_tensor(operand) for operand in operands))
+def _tensors(x, w, bias, residual=None):
+    bias = None if bias is None else as_tensor(bias)
+    residual = None if residual is None else as_tensor(residual)
+    return lowered(as_tensor(x), as_tensor(w), bias, residual)
 
 
 def _core_of(tensor):
