@@ -93,4 +93,11 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
     if (residual) add_residual(s.n * s.p * s.q * s.o, residual, act, y);
 }
 
+void conv2d_statistics(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
+                       double momentum, float* y, float* mean, float* variance, float* running_mean,
+                       float* running_var) {
+    conv2d(s, x, w, packed, bias, nullptr, Activation{}, y);
+    batch_norm_statistics(s.n * s.p * s.q, s.o, momentum, y, mean, variance, running_mean, running_var);
+}
+
 }  // namespace ck::cpu

@@ -5,11 +5,12 @@
 #include "cuda/activation.h"
 #include "cuda/backend.h"
 #include "cuda/columns.h"
+#include "cuda/moments.h"
 
 namespace ck::cuda {
 namespace {
 
-constexpr int kFinishThreads = 128;  // of the blocks, one a channel, that put up to 528 chunks together
+constexpr int kFinishThreads = 128;  // of the blocks, one a channel, that put 528 chunks or some 10,000 parts together
 constexpr int kRowsAtOnce = 4;       // loads under way in a thread: 64 bytes of 512 threads hide 1 us at 4.3 TB/s
 // Blocks that a multiprocessor shall hold: with 8 channels a thread has up to 128 registers. The 528 blocks of
 // columns.h are then two full waves on an H200, and one with 4 channels.
@@ -32,17 +33,6 @@ struct Strip {
           end(min(rows, (chunk_ + 1) * tiles.chunk_len)),
           chunk(chunk_) {}
 };
-
-// Of one channel in a number of rows: the mean, and the sum of squared deviations from it.
-struct Moments {
-    float mean, squares;
-};
-
-// The moments of two sets of rows together (Chan et al. 1979); share: that of b among all.
-__device__ __forceinline__ Moments merge(Moments a, float rows_a, Moments b, float share) {
-    const float delta = b.mean - a.mean;
-    return {fmaf(delta, share, a.mean), a.squares + b.squares + delta * delta * rows_a * share};
-}
 
 template <class T, int n>
 __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
@@ -99,21 +89,20 @@ __global__ void __launch_bounds__(kElementwiseThreads, resident_blocks(n))
     for (int j = 0; j < n; ++j) moments[(strip.c0 + j) * tiles.chunks + strip.chunk] = mine[j];
 }
 
-// One block a channel: the moments of its chunks, in float64, since a count may have more digits than float32.
+// One block a channel: the moments of its parts, in float64, since a count may have more digits than float32.
 __global__ void __launch_bounds__(kFinishThreads)
-    statistics_kernel(int64_t rows, ColumnTiles tiles, double momentum, const Moments* __restrict__ moments,
-                      float* __restrict__ mean /*[c]*/, float* __restrict__ variance /*[c]*/,
-                      float* __restrict__ running_mean /*[c] or null*/, float* __restrict__ running_var) {
-    const Moments* chunks = moments + blockIdx.x * tiles.chunks;
-    const auto rows_of = [&](int64_t q) {
-        return static_cast<double>(min(tiles.chunk_len, rows - q * tiles.chunk_len));
-    };
+    statistics_kernel(int64_t rows, int64_t part_rows, int64_t parts, double momentum,
+                      const Moments* __restrict__ moments /*[c,parts]*/, float* __restrict__ mean /*[c]*/,
+                      float* __restrict__ variance /*[c]*/, float* __restrict__ running_mean /*[c] or null*/,
+                      float* __restrict__ running_var) {
+    const Moments* mine = moments + blockIdx.x * parts;
+    const auto rows_of = [&](int64_t q) { return static_cast<double>(min(part_rows, rows - q * part_rows)); };
     double sum = 0, squares = 0;
-    for (int64_t q = threadIdx.x; q < tiles.chunks; q += blockDim.x) sum += rows_of(q) * chunks[q].mean;
+    for (int64_t q = threadIdx.x; q < parts; q += blockDim.x) sum += rows_of(q) * mine[q].mean;
     const double centre = reduce_block(sum, Add{}) / static_cast<double>(rows);
-    for (int64_t q = threadIdx.x; q < tiles.chunks; q += blockDim.x) {
-        const double delta = chunks[q].mean - centre;
-        squares += chunks[q].squares + rows_of(q) * delta * delta;
+    for (int64_t q = threadIdx.x; q < parts; q += blockDim.x) {
+        const double delta = mine[q].mean - centre;
+        squares += mine[q].squares + rows_of(q) * delta * delta;
     }
     squares = reduce_block(squares, Add{});
     if (threadIdx.x > 0) return;
@@ -302,6 +291,12 @@ dim3 one_each(int64_t channels) {
 
 }  // namespace
 
+void finish_statistics(const Op& op, int64_t rows, int64_t c, const ColumnMoments& of, double momentum, float* mean,
+                       float* variance, float* running_mean, float* running_var) {
+    launch(op, statistics_kernel, one_each(c), kFinishThreads, 0, rows, of.part_rows, ceil_div(rows, of.part_rows),
+           momentum, of.moments->data(), mean, variance, running_mean, running_var);
+}
+
 template <class T>
 void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const T* x, Param<T>* mean, Param<T>* variance,
                            Param<T>* running_mean, Param<T>* running_var) {
@@ -309,11 +304,12 @@ void batch_norm_statistics(int64_t rows, int64_t c, double momentum, const T* x,
     const Op op{"batch_norm_statistics", {rows, c}};
     const bool wide = in_vectors<T>(c, x);
     const ColumnTiles tiles = row_tiles(rows, c, wide ? kVector<T> : 1);
-    const Scratch<Moments> moments(op, c * tiles.chunks);
+    ColumnMoments chunks;
+    chunks.part_rows = tiles.chunk_len;
+    chunks.moments.emplace(op, c * tiles.chunks);
     launch(op, wide ? moments_kernel<T, kVector<T>> : moments_kernel<T, 1>, grid_of(tiles), kElementwiseThreads, 0,
-           rows, c, tiles, x, moments.data());
-    launch(op, statistics_kernel, one_each(c), kFinishThreads, 0, rows, tiles, momentum, moments.data(), mean, variance,
-           running_mean, running_var);
+           rows, c, tiles, x, chunks.moments->data());
+    finish_statistics(op, rows, c, chunks, momentum, mean, variance, running_mean, running_var);
 }
 
 template <class T>

@@ -12,6 +12,15 @@ struct AddAndActivate {
     __device__ float operator()(float y, float residual) const { return activate(act, y + residual); }
 };
 
+// y of dense filters, and the moments of its columns unless that is null (multiply() may leave them out).
+template <class T>
+void convolve(const Op& op, const Conv2dShape& shape, const T* x, const T* w, const ProductResult<T>& result) {
+    const Conv2dShape s = kernel_shape(op, shape);
+    const ProductSize size{s.n * s.p * s.q, s.o, s.r * s.s * s.c};
+    multiply<T>(op, size, Operand<Along::k, WindowMatrix<T>>{convolution_windows(s, x)},
+                Operand<Along::k, Matrix<T>>{{w, size.n, size.k}}, DenseRows(size), result);
+}
+
 }  // namespace
 
 template <class T>
@@ -23,12 +32,31 @@ void conv2d(const Conv2dShape& shape, const T* x, const T* w, DerivedCache*, con
         if (residual) map(op, AddAndActivate{act}, shape.n * shape.p * shape.q * shape.o, y, y, residual);
         return;
     }
-    const Conv2dShape s = kernel_shape(op, shape);
-    const ProductSize size{s.n * s.p * s.q, s.o, s.r * s.s * s.c};
-    multiply<T>(op, size, Operand<Along::k, WindowMatrix<T>>{convolution_windows(s, x)},
-                Operand<Along::k, Matrix<T>>{{w, size.n, size.k}}, DenseRows(size), {bias, act, y, residual});
+    convolve<T>(op, shape, x, w, {bias, act, y, residual});
+}
+
+// The statistics come with the result where a tile of it is finished by one block; otherwise it is read again: of
+// convolutions in groups, and of those so small that their sums are cut into slices.
+template <class T>
+void conv2d_statistics(const Conv2dShape& s, const T* x, const T* w, DerivedCache* packed, const T* bias,
+                       double momentum, T* y, Param<T>* mean, Param<T>* variance, Param<T>* running_mean,
+                       Param<T>* running_var) {
+    const Op op{"conv2d_statistics", {s.n, s.h, s.w, s.c, s.o, s.r, s.s}};
+    const int64_t rows = s.n * s.p * s.q;
+    ColumnMoments moments;
+    if (s.groups > 1) {
+        conv2d<T>(s, x, w, packed, bias, nullptr, Activation{}, y);
+    } else {
+        convolve<T>(op, s, x, w, {bias, Activation{}, y, nullptr, &moments});
+    }
+    if (moments.moments) {
+        finish_statistics(op, rows, s.o, moments, momentum, mean, variance, running_mean, running_var);
+    } else {
+        batch_norm_statistics<T>(rows, s.o, momentum, y, mean, variance, running_mean, running_var);
+    }
 }
 
 }  // namespace ck::cuda
 
 CK_CUDA_INSTANTIATE(conv2d)
+CK_CUDA_INSTANTIATE(conv2d_statistics)

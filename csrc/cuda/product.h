@@ -7,6 +7,7 @@
 #include "core/precision.h"
 #include "cuda/activation.h"
 #include "cuda/launch.h"
+#include "cuda/moments.h"
 #include "cuda/operands.h"
 #include "cuda/simt_tile.h"
 #include "cuda/tensor_tile.h"
@@ -71,6 +72,8 @@ struct Product {
     const T* residual;  // rows as c's, may be null
     Activation act;
     bool vectors;  // 16-byte stores
+    Moments* moments = nullptr;  // of c's columns, [n,parts], or null; of dense rows alone
+    int parts = 0;
 };
 
 // Bands of kBandTiles rows of tiles, a band column by column: blocks that run together share a's and b's tiles in L2.
@@ -121,6 +124,36 @@ __device__ void write_rows(const P& p, const TilePlace& place, const float* tile
                 if (column + e < p.n) to[e] = from_float<U>(v[e]);
         }
     }
+}
+
+// Rows of a part of the moments: the threads of a tile share its columns out, a part of one each.
+template <class Tile>
+constexpr int kPartRows = Tile::kRows * Tile::kColumns / Tile::kThreads;
+
+// The moments of the tile's columns, of the numbers as they are stored (of those batch normalisation's gradient speaks).
+// Deviations from a part's first row: it is one of them, so that the squares lose no more than a factor of its rows.
+// Neighbouring threads have neighbouring columns, which lie in different banks.
+template <class T, class Tile, class P>
+__device__ void write_moments(const P& p, const TilePlace& place, const float* tile) {
+    constexpr int kRows = kPartRows<Tile>;
+    const int thread = static_cast<int>(threadIdx.x), first = thread / Tile::kColumns * kRows;
+    const int inside = thread % Tile::kColumns, column = place.column + inside;
+    const int rows = min(kRows, p.m - place.row - first);
+    if (column >= p.n || rows <= 0) return;
+    const float bias = p.bias ? to_float(p.bias[column]) : 0.0f;
+    const auto value = [&](int row) {
+        return to_float(from_float<T>(tile[result_word<Tile::kColumns>(first + row, inside)] + bias));
+    };
+    const float shift = value(0);
+    float sum = 0, squares = 0;
+#pragma unroll 4
+    for (int row = 1; row < rows; ++row) {
+        const float deviation = value(row) - shift;
+        sum += deviation;
+        squares = fmaf(deviation, deviation, squares);
+    }
+    const float mean = sum / static_cast<float>(rows);
+    p.moments[int64_t{column} * p.parts + (place.row + first) / kRows] = {shift + mean, fmaf(-sum, mean, squares)};
 }
 
 template <class Tile, class T, class A, class B>
@@ -187,6 +220,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     } else {
         write_rows<T, Tile>(p, place, result, p.c);
     }
+    if constexpr (std::is_same_v<Rows, DenseRows>)
+        if (p.moments) write_moments<T, Tile>(p, place, result);
 }
 
 // c = activation(the sum of the slices, in their order, + bias + residual).
@@ -204,7 +239,12 @@ __global__ void sum_slices(int slices, unsigned size, unsigned n, const float* p
 }
 
 template <class Tile, class T, class A, class B, class Rows>
-void launch_product(const Op& op, const ProductPlan& plan, const Product<T, A, B, Rows>& p) {
+void launch_product(const Op& op, const ProductPlan& plan, Product<T, A, B, Rows> p, ColumnMoments* moments) {
+    if (moments) {
+        moments->part_rows = kPartRows<Tile>;
+        p.parts = static_cast<int>(ceil_div(p.m, moments->part_rows));
+        p.moments = moments->moments.emplace(op, int64_t{p.n} * p.parts).data();
+    }
     const int64_t blocks = ceil_div(p.m, Tile::kRows) * ceil_div(p.n, Tile::kColumns) * plan.slices;
     CK_CHECK(blocks <= kMaxBlocks, op.name, "the result is too large for one launch. Received: ", blocks, " tiles.");
     launch(op, product_kernel<Tile, T, A, B, Rows>, dim3(static_cast<unsigned>(blocks)), dim3(Tile::kThreads),
@@ -222,13 +262,13 @@ struct TensorTiles {
 };
 
 template <class Tiles, class T, class A, class B, class Rows>
-void launch_planned(const Op& op, const ProductPlan& plan, const Product<T, A, B, Rows>& p) {
+void launch_planned(const Op& op, const ProductPlan& plan, const Product<T, A, B, Rows>& p, ColumnMoments* moments) {
     if (plan.rows == 128 && plan.columns == 128) {
-        launch_product<typename Tiles::template Tile<128, 128>>(op, plan, p);
+        launch_product<typename Tiles::template Tile<128, 128>>(op, plan, p, moments);
     } else if (plan.rows == 128) {
-        launch_product<typename Tiles::template Tile<128, 64>>(op, plan, p);
+        launch_product<typename Tiles::template Tile<128, 64>>(op, plan, p, moments);
     } else {
-        launch_product<typename Tiles::template Tile<64, 64>>(op, plan, p);
+        launch_product<typename Tiles::template Tile<64, 64>>(op, plan, p, moments);
     }
 }
 
@@ -239,6 +279,8 @@ struct ProductResult {
     Activation act;
     T* c;
     const T* residual = nullptr;  // rows as c's
+    // Of c, which then has dense rows, neither activation nor residual; not taken where k is cut into slices.
+    ColumnMoments* moments = nullptr;
 };
 
 // a.source is [m,k] (Along::k) or [k,m] (Along::mn), b.source [n,k] or [k,n].
@@ -270,14 +312,15 @@ void multiply(const Op& op, const ProductSize& size, const A& a, const B& b, con
         split ? nullptr : result.residual,
         split ? Activation{} : result.act,
         split ? in_vectors<float>(size.n, partials->data()) : in_vectors<T>(size.n, result.c, result.residual)};
+    ColumnMoments* const moments = split ? nullptr : result.moments;
     if constexpr (std::is_same_v<T, float>) {
         if (precision() == Precision::precise) {
-            launch_planned<SimtTiles>(op, plan, p);
+            launch_planned<SimtTiles>(op, plan, p, moments);
         } else {
-            launch_planned<TensorTiles<T>>(op, plan, p);
+            launch_planned<TensorTiles<T>>(op, plan, p, moments);
         }
     } else {
-        launch_planned<TensorTiles<T>>(op, plan, p);
+        launch_planned<TensorTiles<T>>(op, plan, p, moments);
     }
     if (!split) return;
     const int64_t elements = size.m * size.n;

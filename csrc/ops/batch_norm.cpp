@@ -1,5 +1,6 @@
 #include "ops/backend.h"
 #include "ops/ops.h"
+#include "ops/statistics.h"
 
 namespace ck {
 namespace {
@@ -31,8 +32,8 @@ BatchNormShape checked_shape(const Tensor& x, const Tensor& mean, const Tensor& 
 
 }  // namespace
 
-std::pair<Tensor, Tensor> batch_norm_statistics(const Tensor& x, double momentum, Tensor* running_mean,
-                                                Tensor* running_var) {
+std::pair<Tensor, Tensor> take_statistics(const Tensor& x, Tensor* running_mean, Tensor* running_var,
+                                          const std::function<void(Tensor& mean, Tensor& variance)>& take) {
     CK_CHECK(x.ndim() >= 1, kOp, "x must be [...,C]. Received: shape ", x.shape(), ".");
     const int64_t c = x.shape().back(), rows = c ? x.numel() / c : 0;
     CK_CHECK(rows != 1, kOp, "training needs more than one value per channel. Received: shape ", x.shape(), ".");
@@ -45,18 +46,27 @@ std::pair<Tensor, Tensor> batch_norm_statistics(const Tensor& x, double momentum
     if (rows == 0)
         return {full({c}, 0, param_dtype(x), x.device()),
                 full({c}, 1, param_dtype(x), x.device())};  // nothing to normalise or to learn
-    const Tensor mean = Tensor::empty(kOp, {c}, param_dtype(x), x.device());
-    const Tensor variance = Tensor::empty(kOp, {c}, param_dtype(x), x.device());
-    visit_floating(kOp, x.dtype(), [&](auto zero) {
-        using T = decltype(zero);
-        backend<T>(x.device())
-            .batch_norm_statistics(rows, c, momentum, x.data<T>(), mean.data<Param<T>>(), variance.data<Param<T>>(),
-                                   data_or_null<Param<T>>(running_mean), data_or_null<Param<T>>(running_var));
-    });
+    Tensor mean = Tensor::empty(kOp, {c}, param_dtype(x), x.device());
+    Tensor variance = Tensor::empty(kOp, {c}, param_dtype(x), x.device());
+    take(mean, variance);
     for (Tensor* t : {running_mean, running_var}) {
         if (t) t->storage()->bump_version();
     }
     return {mean, variance};
+}
+
+std::pair<Tensor, Tensor> batch_norm_statistics(const Tensor& x, double momentum, Tensor* running_mean,
+                                                Tensor* running_var) {
+    return take_statistics(x, running_mean, running_var, [&](Tensor& mean, Tensor& variance) {
+        visit_floating(kOp, x.dtype(), [&](auto zero) {
+            using T = decltype(zero);
+            const int64_t c = x.shape().back();
+            backend<T>(x.device())
+                .batch_norm_statistics(x.numel() / c, c, momentum, x.data<T>(), mean.data<Param<T>>(),
+                                       variance.data<Param<T>>(), data_or_null<Param<T>>(running_mean),
+                                       data_or_null<Param<T>>(running_var));
+        });
+    });
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor* weight, const Tensor* bias,

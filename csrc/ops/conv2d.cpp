@@ -3,6 +3,7 @@
 #include "ops/backend.h"
 #include "ops/conv2d_checks.h"
 #include "ops/ops.h"
+#include "ops/statistics.h"
 
 namespace ck {
 namespace {
@@ -106,6 +107,26 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor
                     data_or_null<T>(residual), act, y.data<T>());
     });
     return y;
+}
+
+std::pair<Tensor, Statistics> conv2d_statistics(const Tensor& x, const Tensor& w, const Tensor* bias,
+                                                const Conv2dGeometry& g, double momentum, Tensor* running_mean,
+                                                Tensor* running_var) {
+    check_operands(kOp, x, w, bias);
+    const Conv2dShape s = full_shape(x.shape(), w.shape(), g);
+    if (s.n * s.p * s.q == 1) return {conv2d(x, w, bias, nullptr, g, Activation{}), std::nullopt};
+    if (bias) check_shape(kOp, "bias", *bias, {s.o});
+    Tensor y = Tensor::empty(kOp, {s.n, s.p, s.q, s.o}, x.dtype(), x.device());
+    Statistics statistics = take_statistics(y, running_mean, running_var, [&](Tensor& mean, Tensor& variance) {
+        visit_floating(kOp, x.dtype(), [&](auto zero) {
+            using T = decltype(zero);
+            backend<T>(x.device())
+                .conv2d_statistics(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias), momentum,
+                                   y.data<T>(), mean.data<Param<T>>(), variance.data<Param<T>>(),
+                                   data_or_null<Param<T>>(running_mean), data_or_null<Param<T>>(running_var));
+        });
+    });
+    return {y, statistics};
 }
 
 Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g) {

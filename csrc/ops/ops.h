@@ -2,6 +2,7 @@
 // output shape, allocates and calls the backend of the tensors' device. One .cpp per family.
 #pragma once
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,6 +83,12 @@ struct Conv2dGeometry {
 };
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, const Conv2dGeometry& g,
               Activation act);
+// conv2d and (mean, biased variance) [O] of its result, as batch_norm_statistics finds them; null of one value a channel,
+// which has none: that is batch norm's to say.
+using Statistics = std::optional<std::pair<Tensor, Tensor>>;
+std::pair<Tensor, Statistics> conv2d_statistics(const Tensor& x, const Tensor& w, const Tensor* bias,
+                                                const Conv2dGeometry& g, double momentum, Tensor* running_mean,
+                                                Tensor* running_var);
 // conv2d and max-pooling of its result by 2x2 with stride 2: (y, argmax), empty unless wanted; and the gradients of the
 // convolution from that of y.
 std::pair<Tensor, Tensor> conv2d_max_pool2d(const Tensor& x, const Tensor& w, const Tensor* bias,

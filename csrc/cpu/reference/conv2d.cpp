@@ -39,6 +39,15 @@ void conv2d(const Conv2dShape& s, const T* x, const T* w, DerivedCache*, const T
                 }
 }
 
+template <class T>
+void conv2d_statistics(const Conv2dShape& s, const T* x, const T* w, DerivedCache* packed, const T* bias,
+                       double momentum, T* y, Param<T>* mean, Param<T>* variance, Param<T>* running_mean,
+                       Param<T>* running_var) {
+    conv2d(s, x, w, packed, bias, static_cast<const T*>(nullptr), Activation{}, y);
+    batch_norm_statistics(s.n * s.p * s.q, s.o, momentum, static_cast<const T*>(y), mean, variance, running_mean,
+                          running_var);
+}
+
 // Gathers: every input element collects the outputs it contributed to.
 template <class T>
 void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, DerivedCache*, const T* bias, Activation act,
@@ -89,5 +98,6 @@ void conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T* dy, T* dw
 }  // namespace ck::cpu::reference
 
 CK_INSTANTIATE(conv2d)
+CK_INSTANTIATE(conv2d_statistics)
 CK_INSTANTIATE(conv2d_data_gradient)
 CK_INSTANTIATE(conv2d_weight_gradient)

@@ -2,7 +2,8 @@
 
 A layer takes the activation after it; batch normalisation takes the sum of a residual block as well; and in evaluation
 or frozen, where no gradient is wanted, a convolution takes the normalisation after it into its filters, and the sum
-with it. A convolution takes 2x2 max-pooling that follows all this. A module with a forward hook always runs by itself:
+with it. A convolution takes 2x2 max-pooling that follows all this, and in
+training it finds the statistics for the normalisation after it. A module with a forward hook always runs by itself:
 the hook must see its own module called.
 """
 
@@ -52,16 +53,28 @@ def run(modules: list[Module], x: Tensor) -> Tensor:
             x = module(x)
             continue
         parameters = folded(module, modules[index], x)
+        statistics = None
         if parameters is not None:
             last = modules[index]
+            index += 1
+        elif measures(module, modules[index]):
+            x, statistics = module(x, norm=modules[index])
+            module = last = modules[index]
             index += 1
         activation = fusion(last, modules[index]) if index < count else None
         if activation is not None:
             index += 1
         pooled = index < count and halved(module, modules[index - 1], modules[index])
         index += pooled
-        x = _call(module, x, activation, parameters, pooled)
+        x = _call(module, x, activation, parameters, pooled, statistics)
     return x
+
+
+def measures(conv: Module, norm: Module) -> bool:
+    """Whether ``conv`` can find the statistics of its result for ``norm``, which is called next and learns."""
+    if type(conv) is not layers.Conv2d or type(norm) is not layers.BatchNorm2d:
+        return False
+    return norm.learns and conv.out_channels == norm.num_features and not (conv._forward_hooks or norm._forward_hooks)
 
 
 def halved(conv: Module, last: Module, following: Module) -> bool:
@@ -86,18 +99,25 @@ def convolve(
     parameters = folded(conv, norm, x) if fused and (residual is None or not needs_grad(residual)) else None
     if parameters is not None:
         return conv(x, name, parameters, residual=residual)
-    y = conv(x)
     if fused and type(norm) is layers.BatchNorm2d:  # else replaced by its user
-        return norm(y, name, residual)
-    y = norm(y)
+        y, statistics = conv(x, norm=norm) if measures(conv, norm) else (conv(x), None)
+        return norm(y, name, residual, statistics)
+    y = norm(conv(x))
     y = y if residual is None else y + residual
     return y if activation is None else activation(y)
 
 
 def _call(
-    module: Module, x: Tensor, activation: str | None, parameters: tuple[Tensor, Tensor] | None, pooled: bool
+    module: Module,
+    x: Tensor,
+    activation: str | None,
+    parameters: tuple[Tensor, Tensor] | None,
+    pooled: bool,
+    statistics: tuple | None,
 ) -> Tensor:
     """The module with what it takes over from its neighbours; without any, as its hooks expect to see it called."""
+    if statistics is not None:
+        return module(x, activation, statistics=statistics)
     if pooled:
         return module(x, activation, parameters, True)
     if parameters is not None:

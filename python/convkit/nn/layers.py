@@ -82,11 +82,12 @@ class Conv2d(_Convolution):
         parameters: tuple[Tensor, Tensor] | None = None,
         pooled: bool = False,
         residual: Tensor | None = None,
-    ) -> Tensor:
+        norm: BatchNorm2d | None = None,
+    ) -> Tensor | tuple[Tensor, tuple | None]:
         """``parameters``: weight and bias to use in place of its own, with a normalisation folded into them.
 
         ``pooled``: 2x2 max-pooling of the result. ``residual``, of the result's shape, is added before the activation
-        (to a result that is not pooled).
+        (to a result that is not pooled). ``norm``, which learns, is called next: (result, its statistics for ``norm``).
         """
         weight, bias = parameters or (self.weight, self.bias)
         arguments = {
@@ -94,8 +95,11 @@ class Conv2d(_Convolution):
             "padding": self.padding,
             "dilation": self.dilation,
             "groups": self.groups,
-            "activation": activation,
         }
+        if norm is not None:
+            moved = norm.running_mean, norm.running_var
+            return ops.conv2d_statistics(x, weight, bias, *moved, momentum=norm.momentum, **arguments)
+        arguments["activation"] = activation
         if pooled:
             return ops.conv2d_max_pool2d(x, weight, bias, **arguments)
         return ops.conv2d(x, weight, bias, **arguments, residual=residual)
@@ -183,7 +187,14 @@ class BatchNorm2d(Module):
         frozen = self.weight is not None and not (self.weight.requires_grad or self.bias.requires_grad)
         return self.training and not frozen
 
-    def forward(self, x: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        activation: str | None = None,
+        residual: Tensor | None = None,
+        statistics: tuple | None = None,
+    ) -> Tensor:
+        """``statistics``: those of x, from the convolution that computed it (see ``convkit.ops.conv2d_statistics``)."""
         learns = self.learns
         out = ops.batch_norm(
             x,
@@ -196,6 +207,7 @@ class BatchNorm2d(Module):
             eps=self.eps,
             activation=activation,
             residual=residual,
+            statistics=statistics,
         )
         if learns and not is_recomputing():
             self.num_batches_tracked.copy_(tensor(self.num_batches_tracked.item() + 1, device="cpu"))

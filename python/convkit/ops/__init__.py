@@ -1,6 +1,6 @@
 """The differentiable ops, one file per family: check and normalise arguments, call ``_core``, record the gradient."""
 
-from .conv2d import conv2d, conv2d_max_pool2d, conv_transpose2d
+from .conv2d import conv2d, conv2d_max_pool2d, conv2d_statistics, conv_transpose2d
 from .dropout import dropout
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss, smooth_l1_loss
 from .matmul import linear, matmul

@@ -7,6 +7,7 @@ from ..autograd import needs_grad, record
 from ..mixed import lowered
 from ..tensor import Tensor, as_tensor
 from .geometry import pads, pair, whole, window_pads
+from .norm import moving_statistics
 from .pointwise import activation_name
 
 
@@ -38,6 +39,32 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
     return record(y, (x, w, bias, residual), backward)
+
+
+def conv2d_statistics(
+    x, w, bias, running_mean, running_var, *, momentum, stride=1, padding=0, dilation=1, groups=1
+) -> tuple[Tensor, tuple | None]:
+    """(y, statistics): ``conv2d`` and what ``batch_norm`` in training finds in its result, found on the way.
+
+    ``batch_norm(y, ..., training=True, statistics=statistics)`` then has y to read once less. The running statistics
+    [O] move here (not while a checkpoint computes again); statistics are None where y has a single value per channel.
+    Arguments and errors as those of the two.
+    """
+    x, w, bias = _tensors(x, w, bias)
+    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
+    padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
+    geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
+    running = moving_statistics(running_mean, running_var)
+    y, statistics = _core.conv2d_statistics(image, filters, _core_of(bias), *geometry, momentum, *running)
+    backward = _backward(
+        y,
+        "",
+        (x, w, bias),
+        lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
+        lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
+    )
+    return record(y, (x, w, bias), backward), statistics
 
 
 def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:

@@ -20,17 +20,19 @@ def batch_norm(
     eps: float = 1e-5,
     activation: str | None = None,
     residual=None,
+    statistics=None,
 ) -> Tensor:
     """activation((x - mean) / sqrt(var + eps) * weight + bias + residual), in one pass (Ioffe and Szegedy 2015).
 
     x [..., C] is normalised over all axes but the last; weight, bias and the running statistics are [C], residual has
     the shape of x. Training uses the statistics of x and moves the running ones in place,
     ``(1 - momentum) * old + momentum * new`` with the unbiased variance (both may be None); a single value per channel
-    is a ValueError. Otherwise the running statistics normalise.
+    is a ValueError. Otherwise the running statistics normalise. ``statistics``: what ``ops.conv2d_statistics`` found in
+    x, which training then need not look for, having moved the running ones already.
     """
     x, activation = as_tensor(x), activation_name("batch_norm", activation)
     weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
-    mean, variance = _statistics(x, running_mean, running_var, training, momentum)
+    mean, variance = statistics or _statistics(x, running_mean, running_var, training, momentum)
     data, w, b = x._data, _core_of(weight), _core_of(bias)
     y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation)
     output, has_residual = y if activation else None, residual is not None
@@ -49,11 +51,16 @@ def _core_of(tensor):
 
 def _statistics(x, running_mean, running_var, training, momentum):
     """Core tensors [C]: mean and variance that normalise x."""
+    if training:
+        return _core.batch_norm_statistics(x._data, momentum, *moving_statistics(running_mean, running_var))
+    if running_mean is None or running_var is None:
+        raise ValueError("[batch_norm] running_mean and running_var are needed when not training. Received: None.")
+    return as_tensor(running_mean)._data, as_tensor(running_var)._data
+
+
+def moving_statistics(running_mean, running_var):
+    """Core tensors [C], or None each, that a training step moves."""
     running = running_mean, running_var
-    if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("[batch_norm] running_mean and running_var are needed when not training. Received: None.")
-        return tuple(as_tensor(t)._data for t in running)
     for t in running:
         if t is not None and not isinstance(t, Tensor):
             raise TypeError(
@@ -61,5 +68,5 @@ def _statistics(x, running_mean, running_var, training, momentum):
                 f"Received: {type(t).__name__}."
             )
     if is_recomputing():  # they have moved when this was computed first
-        running = None, None
-    return _core.batch_norm_statistics(x._data, momentum, *map(_core_of, running))
+        return None, None
+    return tuple(map(_core_of, running))
