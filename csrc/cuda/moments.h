@@ -1,5 +1,5 @@
-// Mean and summed squares of deviations, of parts of a column and of all of it. Deviations are taken from numbers of the
-// part, so nothing cancels, however far from 0 the numbers are.
+// Mean and summed squares of deviations, of parts of a column and of all of it. Deviations are taken from numbers of
+// the part, so nothing cancels, however far from 0 the numbers are.
 #pragma once
 #include <optional>
 

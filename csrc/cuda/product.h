@@ -71,7 +71,7 @@ struct Product {
     const T* bias;      // [n], may be null
     const T* residual;  // rows as c's, may be null
     Activation act;
-    bool vectors;  // 16-byte stores
+    bool vectors;                // 16-byte stores
     Moments* moments = nullptr;  // of c's columns, [n,parts], or null; of dense rows alone
     int parts = 0;
 };
@@ -126,13 +126,14 @@ __device__ void write_rows(const P& p, const TilePlace& place, const float* tile
     }
 }
 
-// Rows of a part of the moments: the threads of a tile share its columns out, a part of one each.
+// Rows of a part of the moments: the threads of a tile share its columns out, a part of one each. Mostly 64 rows, whose
+// 8 bytes of moments, written and read, are an eighth of the bfloat16 values that need not be read again.
 template <class Tile>
-constexpr int kPartRows = Tile::kRows * Tile::kColumns / Tile::kThreads;
+constexpr int kPartRows = Tile::kRows / (Tile::kThreads / Tile::kColumns);
 
-// The moments of the tile's columns, of the numbers as they are stored (of those batch normalisation's gradient speaks).
-// Deviations from a part's first row: it is one of them, so that the squares lose no more than a factor of its rows.
-// Neighbouring threads have neighbouring columns, which lie in different banks.
+// The moments of the tile's columns, of the numbers as they are stored (of those batch normalisation's gradient
+// speaks). Deviations from a part's first row: it is one of them, so that the squares lose no more than a factor of its
+// rows. Neighbouring threads have neighbouring columns, which lie in different banks.
 template <class T, class Tile, class P>
 __device__ void write_moments(const P& p, const TilePlace& place, const float* tile) {
     constexpr int kRows = kPartRows<Tile>;

@@ -83,8 +83,8 @@ struct Conv2dGeometry {
 };
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, const Conv2dGeometry& g,
               Activation act);
-// conv2d and (mean, biased variance) [O] of its result, as batch_norm_statistics finds them; null of one value a channel,
-// which has none: that is batch norm's to say.
+// conv2d and (mean, biased variance) [O] of its result, as batch_norm_statistics finds them; null of one value a
+// channel, which has none: that is batch norm's to say.
 using Statistics = std::optional<std::pair<Tensor, Tensor>>;
 std::pair<Tensor, Statistics> conv2d_statistics(const Tensor& x, const Tensor& w, const Tensor* bias,
                                                 const Conv2dGeometry& g, double momentum, Tensor* running_mean,

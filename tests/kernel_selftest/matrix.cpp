@@ -257,6 +257,40 @@ void test_conv2d() {
     });
 }
 
+// The mean and variance of numbers that are off as sums of k products are, each of them up to k. CUDA's tiles of 64
+// columns and of 128 are shapes of their own.
+void test_conv2d_statistics() {
+    std::vector<Conv2dShape> shapes = conv_shapes();
+    shapes.push_back(conv_shape(1, 263, 8, 24, 1000, 1, 1));
+    shapes.push_back(conv_shape(1, 170, 100, 24, 56, 1, 1));
+    for (size_t i = 0; i < shapes.size(); ++i) {
+        Conv2dShape& s = shapes[i];
+        finish(s);
+        const int64_t k = s.r * s.s * s.c / s.groups, rows = s.n * s.p * s.q;
+        if (rows < 2) continue;
+        Array x = Array::random(x_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.o), y(y_size(s));
+        Array mean(s.o), variance(s.o), running_mean(s.o), running_var(s.o);
+        Array mean_before = Array::random(s.o), var_before = Array::random(s.o, 0.5f, 1);
+        Output value = sum_of(y, k, kWinogradRounding);
+        const double largest = static_cast<double>(k) + 1;
+        const auto centre = [&](Array& of) {
+            return Output{of, value.bound + static_cast<double>(rows) * kEps, 16, value.products, largest};
+        };
+        const auto spread = [&](Array& of) {
+            return Output{of, 2 * largest * centre(of).bound, 16, 2 * largest * value.products, 4 * largest * largest};
+        };
+        check("conv2d_statistics", {value, centre(mean), spread(variance), centre(running_mean), spread(running_var)},
+              [&](const auto& b, auto t) {
+                  using T = decltype(t);
+                  assign<T>(running_mean, mean_before);
+                  assign<T>(running_var, var_before);
+                  b.conv2d_statistics(s, x.as<T>(), w.as<T>(), nullptr, i % 2 ? bias.as<T>() : nullptr, 0.125,
+                                      y.as<T>(), mean.as<Param<T>>(), variance.as<Param<T>>(),
+                                      running_mean.as<Param<T>>(), running_var.as<Param<T>>());
+              });
+    }
+}
+
 void test_conv2d_data_gradient() {
     size_t turn = 0;
     for_algorithms([&](const Conv2dShape& s, int rounding) {

@@ -2,9 +2,8 @@
 
 A layer takes the activation after it; batch normalisation takes the sum of a residual block as well; and in evaluation
 or frozen, where no gradient is wanted, a convolution takes the normalisation after it into its filters, and the sum
-with it. A convolution takes 2x2 max-pooling that follows all this, and in
-training it finds the statistics for the normalisation after it. A module with a forward hook always runs by itself:
-the hook must see its own module called.
+with it. In training it finds the statistics for the normalisation after it. A convolution takes 2x2 max-pooling that
+follows all this. A module with a forward hook always runs by itself: the hook must see its own module called.
 """
 
 from __future__ import annotations
