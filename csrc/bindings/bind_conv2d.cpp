@@ -22,14 +22,13 @@ void bind_conv2d(py::module_& m) {
         py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
     m.def(
         "conv2d_statistics",
-        [](const Tensor& x, const Tensor& w, const Tensor* bias, const Pair& stride, const Pads& padding,
+        [](const Tensor& x, const Tensor& w, OptionalTensor bias, const Pair& stride, const Pads& padding,
            const Pair& dilation, int64_t groups, double momentum, Tensor* running_mean, Tensor* running_var) {
             return conv2d_statistics(x, w, bias, {stride, padding, dilation, groups}, momentum, running_mean,
                                      running_var);
         },
-        py::arg("x"), py::arg("w"), py::arg("bias").none(true), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("momentum"), py::arg("running_mean").none(true),
-        py::arg("running_var").none(true), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), py::arg("momentum"), py::arg("running_mean"), py::arg("running_var"), NoGil());
     m.def(
         "conv2d_max_pool2d",
         [](const Tensor& x, const Tensor& w, OptionalTensor bias, const Pair& stride, const Pads& padding,

@@ -226,6 +226,18 @@ def conv2d_max_pool2d_weight_gradient(
     dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
 ) -> Tensor: ...
+def conv2d_statistics(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
+    groups: typing.SupportsInt | typing.SupportsIndex,
+    momentum: typing.SupportsFloat | typing.SupportsIndex,
+    running_mean: Tensor,
+    running_var: Tensor,
+) -> tuple[Tensor, tuple[Tensor, Tensor] | None]: ...
 def conv2d_weight_gradient(
     x: Tensor,
     w_shape: collections.abc.Sequence[int],

@@ -50,7 +50,7 @@ def conv2d_statistics(
     [O] move here (not while a checkpoint computes again); statistics are None where y has a single value per channel.
     Arguments and errors as those of the two.
     """
-    x, w, bias = _tensors(x, w, bias)
+    x, w, bias, _ = _tensors(x, w, bias)
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
     padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
