@@ -34,7 +34,7 @@ step golden 30 sh -c "'$out/golden' | diff - tests/cuda_golden/golden.txt"
 
 # The suites that the emulation runs, on the device.
 export CONVKIT_TEST_DEVICE=cuda
-step device-tests 120 "$python" -m pytest -q -p no:cacheprovider tests/test_cuda.py
+step device-tests 120 "$python" -m pytest -q -p no:cacheprovider tests/test_cuda.py tests/test_cuda_numbers.py
 CONVKIT_TEST_PRECISION=precise step op-tests 150 "$python" -m pytest -q -p no:cacheprovider \
     tests/test_{autograd,conv2d,conv_transpose2d,dropout,gradients,loss,matmul,norm,pointwise,pool2d,reduce,shape_ops}.py
 step tensor-core-tests 100 "$python" -m pytest -q -p no:cacheprovider \

@@ -25,6 +25,11 @@ def is_cuda():
     return DEVICE != "cpu"
 
 
+def on_cpu(t):
+    """The values of a tensor, wherever it is, as an array."""
+    return np.asarray(t.detach().to("cpu"))
+
+
 def matrix_rounding():
     """How many times the rounding errors of float32 products a matrix op may have on the device under test."""
     return TF32_FACTOR if is_cuda() and config.get_precision() == "fast" else 1

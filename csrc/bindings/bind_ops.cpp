@@ -78,25 +78,26 @@ void bind_pointwise(py::module_& m) {
     m.def("broadcast_to", &broadcast_to, py::arg("x"), py::arg("shape"), NoGil());
     m.def("cast", &cast, py::arg("x"), py::arg("dtype"), NoGil());
     m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"), py::arg("device") = Device{}, NoGil());
-    m.def("arange", &arange, py::arg("start"), py::arg("stop"), py::arg("step"), py::arg("dtype"), NoGil());
+    m.def("arange", &arange, py::arg("start"), py::arg("stop"), py::arg("step"), py::arg("dtype"),
+          py::arg("device") = Device{}, NoGil());
     m.def("concatenate", &concatenate, py::arg("tensors"), py::arg("axis"), NoGil());
     m.def("pad", &pad, py::arg("x"), py::arg("before"), py::arg("after"), py::arg("value"), NoGil());
     m.def("copy_into", &copy_into, py::arg("dst"), py::arg("src"), NoGil());
 
     m.def(
         "random_uniform",
-        [](const Shape& shape, uint64_t seed, uint64_t offset, double low, double high, DType dtype) {
-            return random_uniform(shape, {seed, offset}, low, high, dtype);
+        [](const Shape& shape, uint64_t seed, uint64_t offset, double low, double high, DType dtype, Device device) {
+            return random_uniform(shape, {seed, offset}, low, high, dtype, device);
         },
         py::arg("shape"), py::arg("seed"), py::arg("offset"), py::arg("low"), py::arg("high"), py::arg("dtype"),
-        NoGil());
+        py::arg("device") = Device{}, NoGil());
     m.def(
         "random_normal",
-        [](const Shape& shape, uint64_t seed, uint64_t offset, double mean, double stddev, DType dtype) {
-            return random_normal(shape, {seed, offset}, mean, stddev, dtype);
+        [](const Shape& shape, uint64_t seed, uint64_t offset, double mean, double stddev, DType dtype, Device device) {
+            return random_normal(shape, {seed, offset}, mean, stddev, dtype, device);
         },
         py::arg("shape"), py::arg("seed"), py::arg("offset"), py::arg("mean"), py::arg("stddev"), py::arg("dtype"),
-        NoGil());
+        py::arg("device") = Device{}, NoGil());
 }
 
 }  // namespace ck::bindings

@@ -26,6 +26,16 @@ struct Backend {
 #undef CK_OP
 };
 
+// Of counts, labels and masks, which are cast to int64.
+template <>
+struct Backend<int64_t> {
+    using T = int64_t;
+#define CK_OP(name, parameters)
+#define CK_NUMBER_OP(name, parameters) void(*name) parameters;
+#include "core/ops.def"
+#undef CK_OP
+};
+
 // The type of each op, to declare a backend's functions: `Signature<float>::unary unary;`
 template <class T>
 struct Signature {

@@ -114,6 +114,12 @@ decltype(auto) visit_floating(const char* op, DType dtype, F&& f) {
     }
 }
 
+// The same with int64.
+template <class F>
+decltype(auto) visit_numbers(const char* op, DType dtype, F&& f) {
+    return dtype == DType::int64 ? f(int64_t{}) : visit_floating(op, dtype, f);
+}
+
 template <class F>
 decltype(auto) visit_all(DType dtype, F&& f) {
     switch (dtype) {

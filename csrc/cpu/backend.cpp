@@ -19,6 +19,13 @@ constexpr Backend<T> kReference = {
 #undef CK_OP
 };
 
+constexpr Backend<int64_t> kIntegers = {
+#define CK_OP(name, parameters)
+#define CK_NUMBER_OP(name, parameters) reference::name<int64_t>,
+#include "core/ops.def"
+#undef CK_OP
+};
+
 }  // namespace
 
 const Backend<float>& backend_float32() {
@@ -26,6 +33,9 @@ const Backend<float>& backend_float32() {
 }
 const Backend<double>& backend_float64() {
     return kReference<double>;
+}
+const Backend<int64_t>& backend_int64() {
+    return kIntegers;
 }
 
 }  // namespace ck::cpu

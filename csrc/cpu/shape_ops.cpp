@@ -103,6 +103,10 @@ void fill(int64_t n, int64_t itemsize, const void* element, void* y) {
     });
 }
 
+void arange(int64_t n, double start, double step, DType to, void* y) {
+    reference::arange<float>(n, start, step, to, y);
+}
+
 void cast(int64_t n, DType from, const void* x, DType to, void* y) {
     parallel_ranges(n, 64 * 1024, [&](int64_t begin, int64_t end) {  // the plain loop is bound by memory
         reference::cast<float>(end - begin, from, static_cast<const char*>(x) + begin * itemsize(from), to,

@@ -12,6 +12,13 @@ constexpr Backend<T> kTable = {
 #undef CK_OP
 };
 
+constexpr Backend<int64_t> kIntegers = {
+#define CK_OP(name, parameters)
+#define CK_NUMBER_OP(name, parameters) name<int64_t>,
+#include "core/ops.def"
+#undef CK_OP
+};
+
 }  // namespace
 
 const Backend<float>& backend_float32(int index) {
@@ -22,6 +29,11 @@ const Backend<float>& backend_float32(int index) {
 const Backend<bfloat16>& backend_bfloat16(int index) {
     use_device(index);
     return kTable<bfloat16>;
+}
+
+const Backend<int64_t>& backend_int64(int index) {
+    use_device(index);
+    return kIntegers;
 }
 
 }  // namespace ck::cuda

@@ -9,6 +9,7 @@ namespace ck::cuda {
 // cannot be used.
 const Backend<float>& backend_float32(int index);
 const Backend<bfloat16>& backend_bfloat16(int index);
+const Backend<int64_t>& backend_int64(int index);
 
 #define CK_OP(name, parameters) \
     template <class T>          \
@@ -24,3 +25,5 @@ const Backend<bfloat16>& backend_bfloat16(int index);
     template ::ck::Signature<float>::name name<float>;       \
     template ::ck::Signature<bfloat16>::name name<bfloat16>; \
     }
+// And for int64, as ops.def says.
+#define CK_CUDA_INSTANTIATE_INT64(name) template ::ck::Signature<int64_t>::name ck::cuda::name<int64_t>;

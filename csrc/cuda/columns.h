@@ -34,20 +34,21 @@ inline ColumnTiles column_tiles(const ReduceShape& s, int n) {
 template <class Source, class F, class Y, int n>
 __global__ void __launch_bounds__(kElementwiseThreads)
     columns_kernel(ReduceShape s, ColumnTiles tiles, Source source, bool wide, F f, Y* y /*[outer,chunks,inner]*/) {
-    CK_SHARED(float, partial, [n][kElementwiseThreads]);  // 8 KiB at most
+    using V = Number<Y>;
+    CK_SHARED(V, partial, [n][kElementwiseThreads]);  // 8 KiB at most
     const int thread = static_cast<int>(threadIdx.x), column = thread & (tiles.across - 1);
     const int line = thread / tiles.across, lines = kElementwiseThreads / tiles.across;
     const int64_t o = blockIdx.x / tiles.strips, strip = blockIdx.x - o * tiles.strips;
     const int64_t i = (strip * tiles.across + column) * n;
     const int64_t begin = blockIdx.y * tiles.chunk_len, end = min(s.len, begin + tiles.chunk_len);
 
-    float total[n];
+    V total[n];
 #pragma unroll
-    for (int j = 0; j < n; ++j) total[j] = F::kStart;
+    for (int j = 0; j < n; ++j) total[j] = F::template start<V>();
     if (i < s.inner) {
 #pragma unroll(Source::kLoadsAtOnce)
         for (int64_t l = begin + line; l < end; l += lines) {
-            float v[n];
+            V v[n];
             source((o * s.len + l) * s.inner + i, s.inner - i, wide, v);
 #pragma unroll
             for (int j = 0; j < n; ++j) total[j] = f(total[j], v[j]);
@@ -75,8 +76,8 @@ template <class T>
 struct Elements {
     static constexpr int kLoadsAtOnce = 4;
     const T* x;
-    template <int n>
-    __device__ void operator()(int64_t at, int64_t count, bool wide, float (&v)[n]) const {
+    template <class V, int n>
+    __device__ void operator()(int64_t at, int64_t count, bool wide, V (&v)[n]) const {
         load(x + at, count, wide, v);
     }
 };
@@ -97,11 +98,11 @@ void reduce_columns(const Op& op, const ReduceShape& s, const Source& source, bo
     constexpr std::integral_constant<int, kVector<T>> n;
     const ColumnTiles tiles = column_tiles(s, n);
     if (tiles.chunks == 1) return launch_columns(op, s, tiles, source, wide, f, n, y);
-    const Scratch<float> partial(op, s.outer * tiles.chunks * s.inner);
+    const Scratch<Number<T>> partial(op, s.outer * tiles.chunks * s.inner);
     launch_columns(op, s, tiles, source, wide, f, n, partial.data());
     const ReduceShape rest{s.outer, tiles.chunks, s.inner};
-    launch_columns(op, rest, column_tiles(rest, n, 1), Elements<float>{partial.data()}, in_vectors<float>(s.inner), f,
-                   n, y);
+    launch_columns(op, rest, column_tiles(rest, n, 1), Elements<Number<T>>{partial.data()},
+                   in_vectors<Number<T>>(s.inner), f, n, y);
 }
 
 }  // namespace ck::cuda

@@ -1,5 +1,8 @@
-// Elements in kernels: float or bfloat16 in memory, float in arithmetic; and loads and stores of several at once.
+// Elements in kernels: float or bfloat16 in memory, float in arithmetic, or int64 in both; and loads and stores of
+// several at once.
 #pragma once
+#include <type_traits>
+
 #include "core/dtype.h"
 #include "cuda/cuda.h"
 
@@ -27,9 +30,23 @@ __device__ __forceinline__ bfloat16 from_float<bfloat16>(float x) {
     return half;
 }
 
-template <>
-__device__ __forceinline__ bool from_float<bool>(float x) {
-    return x != 0;
+// What kernels compute in: float, or int64 where the elements are.
+template <class T>
+using Number = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, float>;
+
+template <class T>
+__device__ __forceinline__ Number<T> to_number(T x) {
+    if constexpr (std::is_same_v<T, int64_t>)
+        return x;
+    else
+        return to_float(x);
+}
+template <class T, class V>
+__device__ __forceinline__ T from_number(V x) {
+    if constexpr (std::is_same_v<V, float>)
+        return from_float<T>(x);
+    else
+        return x;
 }
 
 // The widest access of a thread is 16 bytes: 4 floats or 8 bfloat16.
@@ -44,35 +61,35 @@ struct alignas(n * sizeof(T) < kVectorBytes ? n * sizeof(T) : kVectorBytes) Pack
     T element[n];
 };
 
-template <int n, class T>
-__device__ __forceinline__ void load(const T* p /*[n]*/, float (&v)[n]) {
+template <int n, class T, class V>
+__device__ __forceinline__ void load(const T* p /*[n]*/, V (&v)[n]) {
     const Pack<T, n> pack = *reinterpret_cast<const Pack<T, n>*>(p);
 #pragma unroll
-    for (int i = 0; i < n; ++i) v[i] = to_float(pack.element[i]);
+    for (int i = 0; i < n; ++i) v[i] = to_number(pack.element[i]);
 }
 
-template <int n, class T>
-__device__ __forceinline__ void store(T* p /*[n]*/, const float (&v)[n]) {
+template <int n, class T, class V>
+__device__ __forceinline__ void store(T* p /*[n]*/, const V (&v)[n]) {
     Pack<T, n> pack;
 #pragma unroll
-    for (int i = 0; i < n; ++i) pack.element[i] = from_float<T>(v[i]);
+    for (int i = 0; i < n; ++i) pack.element[i] = from_number<T>(v[i]);
     *reinterpret_cast<Pack<T, n>*>(p) = pack;
 }
 
 // The first `count` of n neighbours, the rest being 0; in one access if there are n and `wide` says that the address
 // allows it.
-template <int n, class T>
-__device__ __forceinline__ void load(const T* p /*[count]*/, int64_t count, bool wide, float (&v)[n]) {
+template <int n, class T, class V>
+__device__ __forceinline__ void load(const T* p /*[count]*/, int64_t count, bool wide, V (&v)[n]) {
     if (wide && count >= n) return load(p, v);
 #pragma unroll
-    for (int i = 0; i < n; ++i) v[i] = i < count ? to_float(p[i]) : 0.0f;
+    for (int i = 0; i < n; ++i) v[i] = i < count ? to_number(p[i]) : V(0);
 }
-template <int n, class T>
-__device__ __forceinline__ void store(T* p /*[count]*/, int64_t count, bool wide, const float (&v)[n]) {
+template <int n, class T, class V>
+__device__ __forceinline__ void store(T* p /*[count]*/, int64_t count, bool wide, const V (&v)[n]) {
     if (wide && count >= n) return store(p, v);
 #pragma unroll
     for (int i = 0; i < n; ++i)
-        if (i < count) p[i] = from_float<T>(v[i]);
+        if (i < count) p[i] = from_number<T>(v[i]);
 }
 
 // For launchers: whether these may be accessed by 16 bytes. Tensors may be borrowed with the alignment of one element;

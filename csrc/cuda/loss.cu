@@ -58,7 +58,7 @@ struct RowSoftmax {
 };
 template <class T>
 __device__ RowSoftmax row_softmax(RowLanes lanes, int64_t size, const T* x /*[size]*/) {
-    float top = Max::kStart, sum = 0;
+    float top = Max::start<float>(), sum = 0;
     for (int64_t j = lanes.lane(); j < size; j += lanes.lanes) top = Max{}(top, to_float(x[j]));
     top = lanes.reduce(top, Max{});
     for (int64_t j = lanes.lane(); j < size; j += lanes.lanes) sum += expf(to_float(x[j]) - top);

@@ -77,5 +77,8 @@ const Backend<float>& backend_float32(int) {
 const Backend<bfloat16>& backend_bfloat16(int) {
     refuse();
 }
+const Backend<int64_t>& backend_int64(int) {
+    refuse();
+}
 
 }  // namespace ck::cuda

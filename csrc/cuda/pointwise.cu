@@ -42,12 +42,16 @@ struct Binary {
         }
         return a;
     }
+    // The front door refuses the others.
+    __device__ int64_t operator()(int64_t a, int64_t b) const {
+        return op == BinaryOp::add ? a + b : op == BinaryOp::subtract ? a - b : a * b;
+    }
 };
 
 struct Compare {
     CompareOp op;
-    __device__ float operator()(float a, float b) const { return holds(a, b); }
-    __device__ bool holds(float a, float b) const {
+    template <class V>
+    __device__ bool operator()(V a, V b) const {
         switch (op) {
             case CompareOp::equal:
                 return a == b;
@@ -67,10 +71,10 @@ struct Compare {
 };
 
 // n neighbours of an operand whose step along the innermost axis is 1, or 0 where it repeats.
-template <int n, class T>
-__device__ __forceinline__ void load_step(const T* p, int64_t step, float (&v)[n]) {
+template <int n, class T, class V>
+__device__ __forceinline__ void load_step(const T* p, int64_t step, V (&v)[n]) {
     if (step) return load(p, v);
-    const float value = to_float(*p);
+    const V value = to_number(*p);
 #pragma unroll
     for (int i = 0; i < n; ++i) v[i] = value;
 }
@@ -90,7 +94,8 @@ __global__ void __launch_bounds__(kElementwiseThreads)
             at_b += step * s.stride_b[d];
             rest = outer;
         }
-        float u[n], v[n], result[n];
+        Number<T> u[n], v[n];
+        decltype(f(u[0], v[0])) result[n];
         load_step(a + at_a, s.stride_a[inner], u);
         load_step(b + at_b, s.stride_b[inner], v);
 #pragma unroll
@@ -187,3 +192,5 @@ CK_CUDA_INSTANTIATE(unary_gradient)
 CK_CUDA_INSTANTIATE(binary)
 CK_CUDA_INSTANTIATE(compare)
 CK_CUDA_INSTANTIATE(epilogue_gradient)
+CK_CUDA_INSTANTIATE_INT64(binary)
+CK_CUDA_INSTANTIATE_INT64(compare)

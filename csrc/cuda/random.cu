@@ -8,12 +8,14 @@
 namespace ck::cuda {
 namespace {
 
-// low + (high - low) * u, rounded step by step as on the CPU: the compiler would fuse the two.
+// low + (high - low) * u, rounded step by step as on the CPU: the compiler would fuse the two. `bits` are those of a
+// word that count.
 struct Uniform {
     float low, high;
+    uint32_t bits;
     __device__ void operator()(const PhiloxWords& words, float* v /*[4]*/) const {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) v[i] = __fadd_rn(low, __fmul_rn(high - low, unit_float(words.word[i])));
+        for (int i = 0; i < 4; ++i) v[i] = __fadd_rn(low, __fmul_rn(high - low, unit_float(words.word[i] & bits)));
     }
 };
 
@@ -55,7 +57,9 @@ void draw(const Op& op, const F& f, PhiloxKey key, int64_t n, T* y) {
 
 template <class T>
 void random_uniform(int64_t n, PhiloxKey key, T low, T high, T* y) {
-    draw({"rand", {n}}, Uniform{static_cast<float>(low), static_cast<float>(high)}, key, n, y);
+    // bfloat16 has 8 bits: with more, the largest draws of [0,1) would be rounded to 1.
+    const uint32_t bits = std::is_same_v<T, bfloat16> ? 0xff000000u : 0xffffffffu;
+    draw({"rand", {n}}, Uniform{static_cast<float>(low), static_cast<float>(high), bits}, key, n, y);
 }
 
 template <class T>

@@ -19,16 +19,17 @@ __global__ void __launch_bounds__(kElementwiseThreads)
     for (int64_t first = lanes.first_row(); first < rows; first += lanes.row_step()) {
         const int64_t row = first + lanes.row(), o = row / pieces, begin = (row - o * pieces) * kPiece;
         const int64_t size = row < rows ? min(kPiece, len - begin) : 0;
-        float total = F::kStart;
+        using V = Number<X>;
+        V total = F::template start<V>();
         for (int64_t l = lanes.lane() * kN; l < size; l += lanes.lanes * kN) {
-            float v[kN];
+            V v[kN];
             load(x + o * len + begin + l, size - l, wide, v);
 #pragma unroll
             for (int j = 0; j < kN; ++j)
                 if (l + j < size) total = f(total, v[j]);
         }
         total = lanes.reduce(total, f);
-        if (row < rows && lanes.lane() == 0) y[row] = from_float<Y>(total);
+        if (row < rows && lanes.lane() == 0) y[row] = from_number<Y>(total);
     }
 }
 
@@ -46,24 +47,28 @@ void reduce_rows(const Op& op, int64_t outer, int64_t len, const X* x, F f, Y* y
     if (outer == 0) return;
     const int64_t pieces = std::max<int64_t>(1, ceil_div(len, kPiece));
     if (pieces == 1) return launch_rows(op, outer, len, 1, x, f, y);
-    const Scratch<float> partial(op, outer * pieces);
+    using V = Number<X>;
+    const Scratch<V> partial(op, outer * pieces);
     launch_rows(op, outer, len, pieces, x, f, partial.data());
-    reduce_rows(op, outer, pieces, static_cast<const float*>(partial.data()), f, y);
+    reduce_rows(op, outer, pieces, static_cast<const V*>(partial.data()), f, y);
 }
 
 // The first NaN, else the first maximum.
+template <class V>
 struct Place {
-    float value;
+    V value;
     int64_t index;  // -1: of nothing
 };
-__device__ __forceinline__ Place better(Place a, Place b) {
+template <class V>
+__device__ __forceinline__ Place<V> better(Place<V> a, Place<V> b) {
     const bool nan_a = a.value != a.value, nan_b = b.value != b.value;
     if (b.index < 0 || a.index < 0) return a.index < 0 ? b : a;
     if (nan_a != nan_b) return nan_a ? a : b;
     if (!nan_a && a.value != b.value) return a.value > b.value ? a : b;
     return a.index < b.index ? a : b;
 }
-__device__ __forceinline__ Place shuffled(Place a, int offset) {
+template <class V>
+__device__ __forceinline__ Place<V> shuffled(Place<V> a, int offset) {
     return {__shfl_xor_sync(0xffffffffu, a.value, offset), __shfl_xor_sync(0xffffffffu, a.index, offset)};
 }
 
@@ -71,13 +76,14 @@ template <class T>
 __global__ void __launch_bounds__(kElementwiseThreads)
     argmax_rows_kernel(RowLanes lanes, int64_t outer, int64_t len, const T* x /*[outer,len]*/,
                        int64_t* index /*[outer]*/) {
-    CK_SHARED(Place, of_warp, [kElementwiseThreads / 32]);
+    using At = Place<Number<T>>;
+    CK_SHARED(At, of_warp, [kElementwiseThreads / 32]);
     for (int64_t first = lanes.first_row(); first < outer; first += lanes.row_step()) {
         const int64_t row = first + lanes.row();
-        Place best{0, -1};
+        At best{0, -1};
         if (row < outer)
             for (int64_t l = lanes.lane(); l < len; l += lanes.lanes)
-                best = better(best, Place{to_float(x[row * len + l]), l});
+                best = better(best, At{to_number(x[row * len + l]), l});
         for (int offset = min(lanes.lanes, 32) / 2; offset > 0; offset /= 2)
             best = better(best, shuffled(best, offset));
         if (lanes.lanes > 32) {
@@ -94,10 +100,11 @@ __global__ void __launch_bounds__(kElementwiseThreads)
 template <class T>
 __global__ void __launch_bounds__(kElementwiseThreads)
     argmax_columns_kernel(ReduceShape s, const T* x /*[outer,len,inner]*/, int64_t* index /*[outer,inner]*/) {
+    using At = Place<Number<T>>;
     for (int64_t c = first_index(); c < s.outer * s.inner; c += index_step()) {
         const int64_t o = c / s.inner, i = c - o * s.inner;
-        Place best{0, -1};
-        for (int64_t l = 0; l < s.len; ++l) best = better(best, Place{to_float(x[(o * s.len + l) * s.inner + i]), l});
+        At best{0, -1};
+        for (int64_t l = 0; l < s.len; ++l) best = better(best, At{to_number(x[(o * s.len + l) * s.inner + i]), l});
         index[c] = best.index;
     }
 }
@@ -160,3 +167,5 @@ void scatter_to_index(const ReduceShape& s, const int64_t* index, const T* dy, T
 CK_CUDA_INSTANTIATE(reduce)
 CK_CUDA_INSTANTIATE(argmax)
 CK_CUDA_INSTANTIATE(scatter_to_index)
+CK_CUDA_INSTANTIATE_INT64(reduce)
+CK_CUDA_INSTANTIATE_INT64(argmax)

@@ -1,21 +1,38 @@
 // Threads of a block shared out over rows, and their sums and maxima in an order that depends on the shape alone.
 #pragma once
+#include <type_traits>
+
 #include "cuda/cuda.h"
 #include "cuda/tiles.h"
 
 namespace ck::cuda {
 
 struct Add {
-    static constexpr float kStart = 0;
+    template <class V>
+    __device__ static V start() {
+        return 0;
+    }
     template <class V>
     __device__ V operator()(V a, V b) const {
-        return a + b;
+        if constexpr (std::is_integral_v<V>)  // wraps, as numpy's
+            return static_cast<V>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+        else
+            return a + b;
     }
 };
 // NaN wins.
 struct Max {
-    static constexpr float kStart = -__builtin_huge_valf();
-    __device__ float operator()(float a, float b) const { return a != a || a > b ? a : b; }
+    template <class V>
+    __device__ static V start() {
+        if constexpr (std::is_integral_v<V>)
+            return INT64_MIN;
+        else
+            return -__builtin_huge_valf();
+    }
+    template <class V>
+    __device__ V operator()(V a, V b) const {
+        return a != a || a > b ? a : b;
+    }
 };
 
 // f over the values of `lanes` neighbouring lanes (a power of two up to 32); each gets the result. f commutes, so all
@@ -52,8 +69,8 @@ struct RowLanes {
     __device__ __forceinline__ int64_t row_step() const { return static_cast<int64_t>(gridDim.x) * rows(); }
     __device__ __forceinline__ int rows() const { return static_cast<int>(blockDim.x) / lanes; }
 
-    template <class F>
-    __device__ __forceinline__ float reduce(float v, F f) const {
+    template <class V, class F>
+    __device__ __forceinline__ V reduce(V v, F f) const {
         return lanes <= 32 ? reduce_lanes(v, lanes, f) : reduce_block(v, f);
     }
 };

@@ -116,6 +116,14 @@ __device__ __forceinline__ To convert(From x) {
     }
 }
 
+// Rounded step by step as on the CPU: the compiler would fuse the two.
+template <class To>
+__global__ void __launch_bounds__(kElementwiseThreads)
+    arange_kernel(int64_t n, double start, double step, To* y /*[n]*/) {
+    for (int64_t i = first_index(); i < n; i += index_step())
+        y[i] = convert<To>(__dadd_rn(start, __dmul_rn(step, static_cast<double>(i))));
+}
+
 constexpr int kCastElements = 4;  // a thread: 16 bytes of float
 
 template <class From, class To>
@@ -191,6 +199,16 @@ void strided_copy(const StridedCopy& s, const void* src, void* dst) {
 }
 
 template <class T>
+void arange(int64_t n, double start, double step, DType to, void* y) {
+    if (n == 0) return;
+    visit_all(to, [&](auto target) {
+        using To = decltype(target);
+        launch({"arange", {n}}, arange_kernel<To>, blocks_for(n, kElementwiseThreads), kElementwiseThreads, 0, n, start,
+               step, static_cast<To*>(y));
+    });
+}
+
+template <class T>
 void cast(int64_t n, DType from, const void* x, DType to, void* y) {
     if (n == 0) return;
     visit_all(from, [&](auto source) {
@@ -210,3 +228,4 @@ void cast(int64_t n, DType from, const void* x, DType to, void* y) {
 CK_CUDA_INSTANTIATE(strided_copy)
 CK_CUDA_INSTANTIATE(cast)
 CK_CUDA_INSTANTIATE(fill)
+CK_CUDA_INSTANTIATE(arange)

@@ -12,7 +12,7 @@ __global__ void __launch_bounds__(kElementwiseThreads)
     softmax_kernel(bool log, RowLanes lanes, int64_t rows, int64_t k, const T* x /*[rows,k]*/, T* y /*[rows,k]*/) {
     for (int64_t first = lanes.first_row(); first < rows; first += lanes.row_step()) {
         const int64_t row = first + lanes.row(), size = row < rows ? k : 0, at = row * k;
-        float top = Max::kStart, sum = 0;
+        float top = Max::start<float>(), sum = 0;
         for (int64_t j = lanes.lane(); j < size; j += lanes.lanes) top = Max{}(top, to_float(x[at + j]));
         top = lanes.reduce(top, Max{});
         for (int64_t j = lanes.lane(); j < size; j += lanes.lanes) sum += expf(to_float(x[at + j]) - top);

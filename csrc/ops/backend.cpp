@@ -25,4 +25,9 @@ const Backend<bfloat16>& backend<bfloat16>(Device device) {
     return cuda::backend_bfloat16(device.index);
 }
 
+template <>
+const Backend<int64_t>& backend<int64_t>(Device device) {
+    return device.is_cpu() ? cpu::backend_int64() : cuda::backend_int64(device.index);
+}
+
 }  // namespace ck

@@ -40,7 +40,7 @@ Tensor slice_gradient(const Tensor& dy, const Shape& shape, const Shape& start, 
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 Tensor cast(const Tensor& x, DType dtype);
 Tensor full(const Shape& shape, double value, DType dtype, Device device = {});
-Tensor arange(double start, double stop, double step, DType dtype);
+Tensor arange(double start, double stop, double step, DType dtype, Device device);
 Tensor concatenate(const std::vector<Tensor>& tensors, int64_t axis);
 Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double value);
 void copy_into(Tensor& dst, const Tensor& src);
@@ -71,8 +71,8 @@ Tensor upsample_gradient(const Shape& x_shape, const Tensor& dy, ResizeMode mode
 ResizeMode parse_resize_mode(const std::string& name);
 
 // random numbers
-Tensor random_uniform(const Shape& shape, PhiloxKey key, double low, double high, DType dtype);
-Tensor random_normal(const Shape& shape, PhiloxKey key, double mean, double stddev, DType dtype);
+Tensor random_uniform(const Shape& shape, PhiloxKey key, double low, double high, DType dtype, Device device);
+Tensor random_normal(const Shape& shape, PhiloxKey key, double mean, double stddev, DType dtype, Device device);
 
 // conv2d and its adjoint: x [N,H,W,C], w [O,R,S,C/groups] -> [N,P,Q,O]
 struct Conv2dGeometry {

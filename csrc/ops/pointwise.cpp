@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/reference/reference.h"
 #include "ops/backend.h"
 #include "ops/ops.h"
 
@@ -107,18 +106,12 @@ Tensor unary_gradient(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
     check_same_device(op_name(op), a, b);
     check_same_dtype(op_name(op), a, b);
-    if (a.dtype() == DType::int64 && !a.device().is_cpu())  // a few counts: no kernels of their own
-        return to_device(binary(op, to_device(a, {}), to_device(b, {})), a.device());
     const Shape shape = broadcast_shape(op_name(op), a.shape(), b.shape());
+    CK_CHECK_TYPE(a.dtype() != DType::int64 || (op != BinaryOp::divide && op != BinaryOp::power), op_name(op),
+                  "needs float32 or float64. Received: int64.");
     Tensor y = Tensor::empty(op_name(op), shape, a.dtype(), a.device());
     const Broadcast s = make_broadcast(a, b, shape);
-    if (a.dtype() == DType::int64) {
-        CK_CHECK_TYPE(op != BinaryOp::divide && op != BinaryOp::power, op_name(op),
-                      "needs float32 or float64. Received: int64.");
-        cpu::reference::binary<int64_t>(op, s, a.data<int64_t>(), b.data<int64_t>(), y.data<int64_t>());
-        return y;
-    }
-    visit_floating(op_name(op), a.dtype(), [&](auto zero) {
+    visit_numbers(op_name(op), a.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(a.device()).binary(op, s, a.data<T>(), b.data<T>(), y.data<T>());
     });
@@ -137,15 +130,11 @@ Tensor compare(CompareOp op, const Tensor& a, const Tensor& b) {
         const DType common = floating ? DType::float64 : DType::int64;
         return compare(op, cast(a, common), cast(b, common));
     }
-    if (!a.device().is_cpu() && (a.dtype() == DType::int64 || a.dtype() == DType::float64))
+    if (!a.device().is_cpu() && a.dtype() == DType::float64)  // has kernels on the CPU alone
         return to_device(compare(op, to_device(a, {}), to_device(b, {})), a.device());
     Tensor y = Tensor::empty("compare", shape, DType::boolean, a.device());
     const Broadcast s = make_broadcast(a, b, shape);
-    if (a.dtype() == DType::int64) {
-        cpu::reference::compare<int64_t>(op, s, a.data<int64_t>(), b.data<int64_t>(), y.data<bool>());
-        return y;
-    }
-    visit_floating("compare", a.dtype(), [&](auto zero) {
+    visit_numbers("compare", a.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(a.device()).compare(op, s, a.data<T>(), b.data<T>(), y.data<bool>());
     });

@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "cpu/reference/reference.h"
 #include "ops/backend.h"
 #include "ops/ops.h"
 
@@ -62,17 +61,11 @@ Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bo
         const Tensor y = reduce(op, cast(x, DType::int64), axes, keepdims);
         return op == ReduceOp::sum ? y : cast(y, x.dtype());
     }
-    if (x.dtype() == DType::int64 && !x.device().is_cpu())  // a few counts: no kernels of their own
-        return to_device(reduce(op, to_device(x, {}), axes, keepdims), x.device());
     const Canonical c = canonical(op_name, x, axes);
     CK_CHECK(op == ReduceOp::sum || c.s.len > 0 || c.s.outer * c.s.inner == 0, op_name,
              "the maximum of no elements is not defined. Received: shape ", x.shape(), ", axis=", axes, ".");
     Tensor y = Tensor::empty(op_name, keepdims ? c.keepdims : c.kept, x.dtype(), x.device());
-    if (x.dtype() == DType::int64) {
-        cpu::reference::reduce<int64_t>(op, c.s, c.x.data<int64_t>(), y.data<int64_t>());
-        return y;
-    }
-    visit_floating(op_name, x.dtype(), [&](auto zero) {
+    visit_numbers(op_name, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device()).reduce(op, c.s, c.x.template data<T>(), y.data<T>());
     });
@@ -81,17 +74,11 @@ Tensor reduce(ReduceOp op, const Tensor& x, const std::vector<int64_t>& axes, bo
 
 Tensor argmax(const Tensor& x, const std::vector<int64_t>& axes, bool keepdims) {
     if (x.dtype() == DType::uint8 || x.dtype() == DType::boolean) return argmax(cast(x, DType::int64), axes, keepdims);
-    if (x.dtype() == DType::int64 && !x.device().is_cpu())
-        return to_device(argmax(to_device(x, {}), axes, keepdims), x.device());
     const Canonical c = canonical("argmax", x, axes);
     CK_CHECK(c.s.len > 0 || c.s.outer * c.s.inner == 0, "argmax",
              "the maximum of no elements is not defined. Received: shape ", x.shape(), ", axis=", axes, ".");
     Tensor y = Tensor::empty("argmax", keepdims ? c.keepdims : c.kept, DType::int64, x.device());
-    if (x.dtype() == DType::int64) {
-        cpu::reference::argmax<int64_t>(c.s, c.x.data<int64_t>(), y.data<int64_t>());
-        return y;
-    }
-    visit_floating("argmax", x.dtype(), [&](auto zero) {
+    visit_numbers("argmax", x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device()).argmax(c.s, c.x.template data<T>(), y.data<int64_t>());
     });

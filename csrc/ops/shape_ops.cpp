@@ -115,16 +115,13 @@ Tensor full(const Shape& shape, double value, DType dtype, Device device) {
     return y;
 }
 
-Tensor arange(double start, double stop, double step, DType dtype) {
+Tensor arange(double start, double stop, double step, DType dtype, Device device) {
     CK_CHECK(step != 0, "arange", "step must not be 0. Received: start=", start, ", stop=", stop, ", step=", step, ".");
     const double count = std::ceil((stop - start) / step);
     CK_CHECK(count < 0x1p60, "arange", "too many elements. Received: start=", start, ", stop=", stop, ", step=", step,
              ".");
-    Tensor y = Tensor::empty("arange", {count > 0 ? static_cast<int64_t>(count) : 0}, dtype, Device{});
-    visit_all(dtype, [&](auto zero) {
-        using T = decltype(zero);
-        for (int64_t i = 0; i < y.numel(); ++i) y.data<T>()[i] = static_cast<T>(start + step * static_cast<double>(i));
-    });
+    Tensor y = Tensor::empty("arange", {count > 0 ? static_cast<int64_t>(count) : 0}, dtype, device);
+    backend<float>(device).arange(y.numel(), start, step, dtype, y.raw());
     return y;
 }
 

@@ -87,6 +87,7 @@ def arange(
     stop: typing.SupportsFloat | typing.SupportsIndex,
     step: typing.SupportsFloat | typing.SupportsIndex,
     dtype: numpy.dtype[typing.Any],
+    device: str = "cpu",
 ) -> Tensor: ...
 def argmax(x: Tensor, axes: collections.abc.Sequence[int], keepdims: bool) -> Tensor: ...
 def available_isas() -> list[str]: ...
@@ -416,6 +417,7 @@ def random_normal(
     mean: typing.SupportsFloat | typing.SupportsIndex,
     stddev: typing.SupportsFloat | typing.SupportsIndex,
     dtype: numpy.dtype[typing.Any],
+    device: str = "cpu",
 ) -> Tensor: ...
 def random_uniform(
     shape: collections.abc.Sequence[int],
@@ -424,6 +426,7 @@ def random_uniform(
     low: typing.SupportsFloat | typing.SupportsIndex,
     high: typing.SupportsFloat | typing.SupportsIndex,
     dtype: numpy.dtype[typing.Any],
+    device: str = "cpu",
 ) -> Tensor: ...
 def relu(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...
 def relu6(x: Tensor, slope: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> Tensor: ...

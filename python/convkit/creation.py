@@ -45,9 +45,10 @@ def ones(*shape, dtype=dtypes.float32, device: str = "cpu", requires_grad: bool 
 
 
 def arange(start, stop=None, step=1, dtype=None, device: str = "cpu") -> Tensor:
-    """start, start + step, ... below stop, as numpy's; int64 for ints, else float32."""
+    """start, start + step, ... below stop, as numpy's; int64 for ints, else float32. The same bits on every device."""
     if stop is None:
         start, stop = 0, start
     if dtype is None:
         dtype = _dtype_of(start, stop, step)
-    return Tensor(_core.arange(start, stop, step, dtypes.as_dtype("arange", dtype))).to(device)
+    device = ops.device_name("arange", device)
+    return Tensor(_core.arange(start, stop, step, dtypes.as_dtype("arange", dtype, device), device))

@@ -119,6 +119,12 @@ inline float __fmaf_rn(float a, float b, float c) {
 inline float __fadd_rn(float a, float b) {
     return a + b;
 }
+inline double __dadd_rn(double a, double b) {
+    return a + b;
+}
+inline double __dmul_rn(double a, double b) {
+    return a * b;
+}
 inline float __fsub_rn(float a, float b) {
     return a - b;
 }

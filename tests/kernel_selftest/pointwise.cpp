@@ -210,13 +210,31 @@ void test_fill() {
     }
 }
 
+void test_arange() {
+    for (int64_t n : {1, 5, 400}) {
+        Array y(n);
+        check("arange", {{y, 0, 1}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            b.arange(n, -3, 0.7, DTypeOf<T>::value, y.as<T>());
+        });
+        Array truncated(n);
+        check("arange", {{truncated, 0, 0}}, [&](const auto& b, auto t) {
+            using T = decltype(t);
+            Buffer<int64_t> result(n);
+            b.arange(n, 200, -0.7, DType::int64, result.data());
+            assign<T>(truncated, result);
+        });
+    }
+}
+
 void test_random_uniform() {
     for (int64_t n : {1, 5, 17, 70000}) {
         Array y(n);
-        check("random_uniform", {{y, 2 * kEps}}, [&](const auto& b, auto t) {
-            using T = decltype(t);
-            b.random_uniform(n, PhiloxKey{7, 4}, T(-1), T(1), y.as<T>());
-        });
+        check("random_uniform", {{y, 2 * kEps, 4, 0, 2}},  // bfloat16 takes 8 bits of the draw
+              [&](const auto& b, auto t) {
+                  using T = decltype(t);
+                  b.random_uniform(n, PhiloxKey{7, 4}, T(-1), T(1), y.as<T>());
+              });
     }
 }
 

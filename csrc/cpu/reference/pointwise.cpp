@@ -66,8 +66,5 @@ CK_INSTANTIATE(unary_gradient)
 CK_INSTANTIATE(binary)
 CK_INSTANTIATE(compare)
 CK_INSTANTIATE(epilogue_gradient)
-// Integer tensors take these loops too (csrc/ops/pointwise.cpp).
-namespace ck::cpu::reference {
-template Signature<int64_t>::binary binary<int64_t>;
-template Signature<int64_t>::compare compare<int64_t>;
-}  // namespace ck::cpu::reference
+CK_INSTANTIATE_INT64(binary)
+CK_INSTANTIATE_INT64(compare)

@@ -51,8 +51,5 @@ void scatter_to_index(const ReduceShape& s, const int64_t* index, const T* dy, T
 CK_INSTANTIATE(reduce)
 CK_INSTANTIATE(argmax)
 CK_INSTANTIATE(scatter_to_index)
-// Integer tensors take these loops too (csrc/ops/reduce.cpp).
-namespace ck::cpu::reference {
-template Signature<int64_t>::reduce reduce<int64_t>;
-template Signature<int64_t>::argmax argmax<int64_t>;
-}  // namespace ck::cpu::reference
+CK_INSTANTIATE_INT64(reduce)
+CK_INSTANTIATE_INT64(argmax)

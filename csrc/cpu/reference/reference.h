@@ -20,3 +20,5 @@ namespace ck::cpu::reference {
     template ::ck::Signature<float>::name name<float>;   \
     template ::ck::Signature<double>::name name<double>; \
     }
+// And for int64, as ops.def says.
+#define CK_INSTANTIATE_INT64(name) template ::ck::Signature<int64_t>::name ck::cpu::reference::name<int64_t>;

@@ -47,6 +47,14 @@ To convert(From x) {
 }  // namespace
 
 template <class T>
+void arange(int64_t n, double start, double step, DType to, void* y) {
+    visit_all(to, [&](auto target) {
+        using To = decltype(target);
+        for (int64_t i = 0; i < n; ++i) static_cast<To*>(y)[i] = convert<To>(start + step * static_cast<double>(i));
+    });
+}
+
+template <class T>
 void cast(int64_t n, DType from, const void* x, DType to, void* y) {
     visit_all(from, [&](auto source) {
         visit_all(to, [&](auto target) {
@@ -61,4 +69,5 @@ void cast(int64_t n, DType from, const void* x, DType to, void* y) {
 
 CK_INSTANTIATE(strided_copy)
 CK_INSTANTIATE(fill)
+CK_INSTANTIATE(arange)
 CK_INSTANTIATE(cast)

@@ -36,12 +36,12 @@ def gain(nonlinearity: str, slope: float = 0.01) -> float:
 
 def uniform_(t: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Fill ``t`` from the uniform distribution over [low, high)."""
-    return t.copy_(Tensor(_core.random_uniform(t.shape, *next_key(t.size), low, high, t.dtype)).to(t.device))
+    return t.copy_(Tensor(_core.random_uniform(t.shape, *next_key(t.size), low, high, t.dtype, t.device)))
 
 
 def normal_(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fill ``t`` from the normal distribution."""
-    return t.copy_(Tensor(_core.random_normal(t.shape, *next_key(t.size), mean, std, t.dtype)).to(t.device))
+    return t.copy_(Tensor(_core.random_normal(t.shape, *next_key(t.size), mean, std, t.dtype, t.device)))
 
 
 def constant_(t: Tensor, value: float) -> Tensor:
