@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -121,6 +122,21 @@ void use_device(int device) {
 
 int current_device() {
     return current;
+}
+
+Warpgroups warpgroups() {
+    static const std::string wanted = [] {
+        const char* text = std::getenv("CONVKIT_CUDA_PRODUCTS");
+        return std::string(text ? text : "");
+    }();
+    // The instructions are those of sm_90a, which no other architecture has, not even sm_90.
+    static const bool compiled = architectures().find("90a") != std::string::npos || architectures() == "emulated";
+    int major = 0, minor = 0;
+    const Op op{"cuda", {current}};
+    check(op, cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, current), "asking for its kind");
+    check(op, cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, current), "asking for its kind");
+    if (!compiled || major != 9 || minor != 0 || wanted == "mma") return Warpgroups::never;
+    return wanted == "wgmma" ? Warpgroups::always : Warpgroups::where_faster;
 }
 
 cudaStream_t stream() {

@@ -9,4 +9,9 @@ void use_device(int device);
 int current_device();
 cudaStream_t stream();  // of the current device; work of all threads is in its order
 
+// Whether products may use wgmma: never but on a Hopper for which kernels were compiled. CONVKIT_CUDA_PRODUCTS=mma or
+// wgmma, for measurements and tests, makes it never or always where the operands allow it.
+enum class Warpgroups { never, where_faster, always };
+Warpgroups warpgroups();
+
 }  // namespace ck::cuda

@@ -29,6 +29,9 @@ constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
 // multiprocessor of an H200, 2 of an A100, and registers allow 2.
 constexpr int kTileBytes = 64;
 constexpr int kTileStages = 4;
+// wgmma's kernel: a tile takes the 128 bytes of k's of a box of TMA's with the 128-byte swizzle; 4 of them in flight.
+constexpr int kBoxBytes = 128;
+constexpr int kWarpgroupStages = 4;
 // Blocks that run at once take 8 rows of tiles: of 264 blocks each then reads 1/33 of b's and 1/8 of a's tiles.
 constexpr int kBandTiles = 8;
 
@@ -37,41 +40,59 @@ struct ProductSize {
 };
 struct ProductPlan {
     int rows, columns;  // of a tile
+    bool warpgroups;    // wgmma's kernel; its k's are those that it walks through
     int64_t slices;     // products of a stack, or parts of k
     int64_t k_slice;    // k's of a slice
 };
+struct ProductMeans {
+    int64_t depth;       // k's of a tile
+    int64_t products;    // of a stack
+    bool splittable;     // k may be cut
+    bool vectors;        // the operands can be read by 16 bytes, as the larger tiles demand
+    int64_t walked_k;    // k's that wgmma's kernel would multiply, those of filled-up tiles too; 0: it cannot be used
+    bool by_warpgroups;  // where it can, it must
+};
 
-// Which tile and how many slices, by the shape alone: the order of sums must not depend on the GPU. `depth` is the k's
-// of a tile; `splittable`: whether k may be cut; `vectors`: whether the operands can be read by 16 bytes, as the larger
-// tiles demand.
-inline ProductPlan plan_product(const ProductSize& size, int64_t depth, int64_t products, bool splittable,
-                                bool vectors) {
+// Which kernel, which tile and how many slices, by the shape and, for wgmma, the kind of GPU: results are the same on
+// all of a kind.
+inline ProductPlan plan_product(const ProductSize& size, const ProductMeans& means) {
     // A slice has 8 tiles of k's or more: 3 fill the pipeline, and its partial result costs as much as some.
-    constexpr int64_t kMinTilesOfSlice = 8, kBlocksAtOnce = 2 * kMultiprocessors;
+    constexpr int64_t kMinTilesOfSlice = 8;
     // By the bytes that a tile reads for each multiplication, 1/rows + 1/columns: what a wasted row or column of a
-    // large tile costs against a small tile's reads.
+    // large tile costs against a small tile's reads. wgmma: mma.sync reaches 494 of the 729 TFLOP/s that it does
+    // (arXiv 2501.12084).
     struct Candidate {
         int rows, columns;
         double cost;  // of an element, relative
+        bool warpgroups;
     };
-    constexpr Candidate candidates[] = {{128, 128, 1.0}, {128, 64, 1.15}, {64, 64, 1.4}};
-    const int64_t depth_tiles = ceil_div(size.k, depth);
-    const int64_t most_slices = splittable && depth_tiles >= 2 * kMinTilesOfSlice ? depth_tiles / kMinTilesOfSlice : 1;
-    ProductPlan best{64, 64, products, size.k};
+    constexpr Candidate candidates[] = {{128, 128, 1.0, false},
+                                        {128, 64, 1.15, false},
+                                        {64, 64, 1.4, false},
+                                        {128, 256, 0.65, true},
+                                        {128, 128, 0.7, true}};
+    ProductPlan best{64, 64, false, means.products, size.k};
     double best_cost = 0;
     for (const Candidate& tile : candidates) {
-        if (!vectors && tile.rows > 64) continue;
-        const int64_t tiles = ceil_div(size.m, tile.rows) * ceil_div(size.n, tile.columns) * products;
-        const int64_t slices = std::clamp<int64_t>(kBlocksAtOnce / tiles, 1, most_slices);
+        if (tile.warpgroups ? means.walked_k == 0 : means.walked_k > 0 && means.by_warpgroups) continue;
+        if (!means.vectors && tile.rows > 64) continue;
+        const int64_t k = tile.warpgroups ? means.walked_k : size.k;
+        const int64_t depth = tile.warpgroups ? means.depth * kBoxBytes / kTileBytes : means.depth;
+        const int64_t blocks_at_once = kMultiprocessors * (tile.warpgroups ? 1 : 2), depth_tiles = ceil_div(k, depth);
+        const int64_t most_slices =
+            means.splittable && depth_tiles >= 2 * kMinTilesOfSlice ? depth_tiles / kMinTilesOfSlice : 1;
+        const int64_t tiles = ceil_div(size.m, tile.rows) * ceil_div(size.n, tile.columns) * means.products;
+        const int64_t slices = std::clamp<int64_t>(blocks_at_once / tiles, 1, most_slices);
         // Fewer blocks than multiprocessors leave some idle.
         const double idle = std::max(1.0, static_cast<double>(kMultiprocessors) / static_cast<double>(tiles * slices));
-        const double cost = static_cast<double>(tiles) * tile.rows * tile.columns * tile.cost * idle;
+        const double elements = static_cast<double>(tiles) * tile.rows * tile.columns * static_cast<double>(k);
+        const double cost = elements * tile.cost * idle;
         if (best_cost != 0 && cost >= best_cost) continue;
         best_cost = cost;
-        best.rows = tile.rows, best.columns = tile.columns;
-        best.slices = products * slices, best.k_slice = slices == 1 ? size.k : ceil_div(depth_tiles, slices) * depth;
+        best = {tile.rows, tile.columns, tile.warpgroups, means.products * slices,
+                slices == 1 ? k : ceil_div(depth_tiles, slices) * depth};
+        if (best.k_slice < k) best.slices = ceil_div(k, best.k_slice);  // none is empty
     }
-    if (best.k_slice < size.k) best.slices = ceil_div(size.k, best.k_slice);  // none is empty
     return best;
 }
 

@@ -16,7 +16,8 @@ set(emulation_sources
     ${CMAKE_CURRENT_LIST_DIR}/runtime_memory.cpp
     ${CMAKE_CURRENT_LIST_DIR}/runtime_streams.cpp
     ${CMAKE_CURRENT_LIST_DIR}/shared_memory.cpp
-    ${CMAKE_CURRENT_LIST_DIR}/streams.cpp)
+    ${CMAKE_CURRENT_LIST_DIR}/streams.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/tensor_maps.cpp)
 set(emulation_folder ${CMAKE_CURRENT_LIST_DIR})
 function(convkit_add_emulation name)
     add_library(${name} OBJECT ${emulation_sources})
@@ -26,5 +27,5 @@ endfunction()
 
 # convkit_emulate(FILE.cu...): compiled as C++, without nvcc's #pragma unroll; GCC is wrong about arrays of such loops
 function(convkit_emulate)
-    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-Wno-unknown-pragmas;-Wno-maybe-uninitialized")
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-Wno-unknown-pragmas;-Wno-maybe-uninitialized;-Wno-psabi")
 endfunction()

@@ -145,4 +145,13 @@ void wait_products(int groups_left, Caller caller) {
     race::acquire(word);
 }
 
+void warpgroup_barrier(Caller caller) {
+    const int warpgroup = multiprocessor->current->index / kWarpgroup;
+    const char* word = multiprocessor->shared.sync_word(kFirstWord + kMaxThreads / kWarpgroup + warpgroup);
+    race::release(word);
+    rendezvous(
+        Scope::warpgroup, ~0u, nullptr, [](void**, int) {}, "bar.sync of a warpgroup", caller);
+    race::acquire(word);
+}
+
 }  // namespace emulation

@@ -24,9 +24,10 @@ void mbarrier_wait(uint64_t* barrier, int parity, Caller caller);
 // Writes `bytes` from `shared` on, at once or later, and counts them at the barrier.
 void issue_load(std::unique_ptr<AsyncWork> work, void* shared, size_t bytes, uint64_t* barrier);
 
-// Products of the running thread's warpgroup. All its threads call the last two, one of them the first.
+// Products of the running thread's warpgroup. All its threads call the others, one of them the first.
 void issue_product(std::unique_ptr<AsyncWork> work);
 void commit_products(Caller caller);
 void wait_products(int groups_left, Caller caller);
+void warpgroup_barrier(Caller caller);  // bar.sync of the running thread's warpgroup
 
 }  // namespace emulation

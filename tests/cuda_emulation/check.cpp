@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "cuda/launch.h"
+
 #include <cstdio>
 
 namespace emulation_test {
@@ -32,3 +34,13 @@ int failures() {
 }
 
 }  // namespace emulation_test
+
+// What launchers of csrc/cuda ask for.
+namespace ck::cuda {
+cudaStream_t stream() {
+    return nullptr;
+}
+void fail(const Op& op, cudaError_t status, const char* what) {
+    throw DeviceError(concat("[", op.name, "] ", what, ": ", cudaGetErrorString(status)));
+}
+}  // namespace ck::cuda

@@ -9,7 +9,11 @@ int main() {
     const struct {
         const char* name;
         void (*run)();
-    } tests[] = {{"language", language}, {"instructions", instructions}, {"hopper", hopper}, {"runtime", runtime}};
+    } tests[] = {{"language", language},
+                 {"instructions", instructions},
+                 {"hopper", hopper},
+                 {"products of warpgroups", warpgroup_products},
+                 {"runtime", runtime}};
     for (const auto& test : tests) {
         std::printf("%s\n", test.name);
         in_all_modes(test.run);

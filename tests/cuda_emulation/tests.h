@@ -3,10 +3,11 @@
 namespace emulation_test {
 
 // In all modes
-void language();      // test_language.cu
-void instructions();  // test_instructions.cu
-void hopper();        // test_hopper.cu
-void runtime();       // test_runtime.cu
+void language();            // test_language.cu
+void instructions();        // test_instructions.cu
+void hopper();              // test_hopper.cu
+void warpgroup_products();  // test_warpgroup_product.cu
+void runtime();             // test_runtime.cu
 
 // What must end with a message
 void failing_kernels();  // test_failures.cu

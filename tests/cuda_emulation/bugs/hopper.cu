@@ -1,14 +1,14 @@
 // A product of two warpgroups: one thread of the first feeds TMA, the second multiplies.
 #include "bugs.h"
 #include "check.h"
-#include "cuda/cuda.h"
-#include "hopper_models.h"
+#include "cuda/hopper.h"
+#include "cuda/tensor_map.h"
 
 using emulation_test::Buffer;
 
 namespace {
 
-constexpr int kRows = 64, kColumns = 64, kStages = 2, kTiles = 7, kDepth = 32;  // of floats
+constexpr int kRows = 64, kColumns = 128, kStages = 2, kTiles = 7, kDepth = 32;  // of floats
 constexpr int kStageBytes = (kRows + kColumns) * 128;
 
 enum class Plant { nothing, producer_waits_for_no_stage, consumer_waits_for_no_data, stage_freed_early };
@@ -32,8 +32,8 @@ __global__ void product(const ck::cuda::TensorMap a, const ck::cuda::TensorMap b
             const int stage = tile % kStages, round = tile / kStages;
             if (kPlant != Plant::producer_waits_for_no_stage) mbarrier_wait(empty + stage, (round + 1) % 2);
             mbarrier_arrive_expect(full + stage, kStageBytes);
-            tma_load_2d(shared + stage * kStageBytes, &a, full + stage, tile * kDepth, 0);
-            tma_load_2d(shared + stage * kStageBytes + kRows * 128, &b, full + stage, tile * kDepth, 0);
+            tma_load_3d(shared + stage * kStageBytes, &a, full + stage, tile * kDepth, 0, 0);
+            tma_load_3d(shared + stage * kStageBytes + kRows * 128, &b, full + stage, tile * kDepth, 0, 0);
         }
     } else if (threadIdx.x >= 128) {
         float d[kColumns / 2] = {};
@@ -46,10 +46,10 @@ __global__ void product(const ck::cuda::TensorMap a, const ck::cuda::TensorMap b
             for (int k = 0; k < 4; ++k)
                 wgmma<false, kColumns>(d, matrix_descriptor(own_a + 32 * k), matrix_descriptor(own_b + 32 * k));
             wgmma_commit();
-            wgmma_wait<kPlant == Plant::stage_freed_early ? 1 : 0>();
+            wgmma_wait<kPlant == Plant::stage_freed_early ? 1 : 0>(d);
             if (threadIdx.x == 128) mbarrier_arrive(empty + stage);
         }
-        wgmma_wait<0>();
+        wgmma_wait<0>(d);
         const int t = static_cast<int>(threadIdx.x) - 128;
         for (int i = 0; i < kColumns / 2; ++i) {
             const int row = t / 32 * 16 + t % 32 / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + t % 4 * 2 + i % 2;
@@ -64,10 +64,10 @@ bool multiplied(void (*kernel)(ck::cuda::TensorMap, ck::cuda::TensorMap, float*)
     for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(static_cast<int>(i % 7) - 3);
     for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(static_cast<int>(i % 5) - 2);
     Buffer<float> device_a(a), device_b(b), c(kRows * kColumns);
-    ck::cuda::TensorMap map_a{}, map_b{};
-    if (!ck::cuda::make_tensor_map_2d(map_a, device_a, 4, kRows, depth, kRows) ||
-        !ck::cuda::make_tensor_map_2d(map_b, device_b, 4, kColumns, depth, kColumns))
-        return false;
+    const auto map = [](const float* data, int rows) {
+        return ck::cuda::tiled_map({"test", {}}, {data, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, depth, rows, 1, rows, 1});
+    };
+    const ck::cuda::TensorMap map_a = map(device_a, kRows), map_b = map(device_b, kColumns);
     const size_t bytes = kStages * kStageBytes + 2 * kStages * sizeof(uint64_t);
     emulation::launch(nullptr, kernel, dim3(1), dim3(256), bytes, map_a, map_b, c);
     const std::vector<float> got = c.get();
