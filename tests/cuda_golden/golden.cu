@@ -4,35 +4,14 @@
 //
 //     nvcc -std=c++17 --expt-relaxed-constexpr -arch=native -I csrc tests/cuda_golden/golden.cu -o golden
 //     ./golden | diff - tests/cuda_golden/golden.txt
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
+#include "golden.h"
 
-#include "cuda/launch.h"
 #include "cuda/ptx.h"
 
 namespace ck::cuda {
-
-cudaStream_t stream() {
-    return nullptr;
-}
-void fail(const Op& op, cudaError_t status, const char* what) {
-    std::fprintf(stderr, "%s: %s: %s\n", op.name, what, cudaGetErrorString(status));
-    std::exit(2);
-}
-
 namespace {
 
 constexpr int kLanes = 32;
-
-// The generator of all inputs: splitmix64, as everywhere in the tests.
-uint64_t state = 1;
-uint32_t next_bits() {
-    uint64_t z = state += 0x9E3779B97F4A7C15;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return static_cast<uint32_t>(z >> 32);
-}
 
 // Copies of `bytes` with every number of valid bytes, in two groups, of which the first is waited for alone.
 template <int bytes>
@@ -86,33 +65,9 @@ __global__ void to_tf32_kernel(const uint32_t* in, uint32_t* out) {
 }
 
 void run(const char* name, void (*kernel)(const uint32_t*, uint32_t*), const std::vector<uint32_t>& in, size_t words) {
-    const Op op{name, {}};
-    uint32_t *from = nullptr, *to = nullptr;
-    std::vector<uint32_t> out(words);
-    check(op, cudaMalloc(reinterpret_cast<void**>(&from), in.size() * 4), "memory");
-    check(op, cudaMalloc(reinterpret_cast<void**>(&to), words * 4), "memory");
-    check(op, cudaMemcpy(from, in.data(), in.size() * 4, cudaMemcpyHostToDevice), "copy");
-    launch(op, kernel, dim3(1), dim3(kLanes), 0, static_cast<const uint32_t*>(from), to);
-    check(op, cudaMemcpy(out.data(), to, words * 4, cudaMemcpyDeviceToHost), "copy");
-    cudaFree(from);
-    cudaFree(to);
-    std::printf("%s", name);
-    for (size_t i = 0; i < words; ++i) std::printf("%s%08x", i % 8 ? " " : "\n  ", out[i]);
-    std::printf("\n");
-}
-
-std::vector<uint32_t> bits(size_t count) {
-    std::vector<uint32_t> words(count);
-    for (uint32_t& word : words) word = next_bits();
-    return words;
-}
-
-uint32_t integer() {  // -8..8 as float
-    const float value = static_cast<float>(static_cast<int>(next_bits() % 17) - 8);
-    uint32_t word;
-    static_assert(sizeof word == sizeof value);
-    __builtin_memcpy(&word, &value, sizeof word);
-    return word;
+    const Words from(in), to(words);
+    launch({name, {}}, kernel, dim3(1), dim3(kLanes), 0, static_cast<const uint32_t*>(from.data), to.data);
+    to.print(name, words);
 }
 
 std::vector<uint32_t> products(bool bf16) {
