@@ -31,7 +31,7 @@ step info 60 "$python" -m convkit info
 step golden-build 120 nvcc -std=c++17 --expt-relaxed-constexpr -arch=native -I csrc tests/cuda_golden/golden.cu \
     -o "$out/golden"
 step golden 30 sh -c "'$out/golden' | diff - tests/cuda_golden/golden.txt"
-step golden-hopper-build 120 nvcc -std=c++17 --expt-relaxed-constexpr -arch=sm_90a -I csrc \
+step golden-hopper-build 120 nvcc -std=c++17 --expt-relaxed-constexpr -gencode arch=compute_90a,code=sm_90a -I csrc \
     tests/cuda_golden/hopper.cu csrc/cuda/tensor_map.cu -o "$out/hopper"
 step golden-hopper 30 sh -c "'$out/hopper' | diff - tests/cuda_golden/hopper.txt"
 

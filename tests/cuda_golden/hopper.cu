@@ -1,8 +1,8 @@
 // As golden.cu, for cuda/hopper.h, by one warpgroup: products of integers, and boxes of random bits. The architecture
 // is sm_90a, which -arch=native is not.
 //
-//     nvcc -std=c++17 --expt-relaxed-constexpr -arch=sm_90a -I csrc tests/cuda_golden/hopper.cu csrc/cuda/tensor_map.cu
-//     -o hopper
+//     nvcc -std=c++17 --expt-relaxed-constexpr -gencode arch=compute_90a,code=sm_90a -I csrc
+//         tests/cuda_golden/hopper.cu csrc/cuda/tensor_map.cu -o hopper
 //     ./hopper | diff - tests/cuda_golden/hopper.txt
 #include "cuda/hopper.h"
 

@@ -69,6 +69,7 @@ bool multiplied(void (*kernel)(ck::cuda::TensorMap, ck::cuda::TensorMap, float*)
     };
     const ck::cuda::TensorMap map_a = map(device_a, kRows), map_b = map(device_b, kColumns);
     const size_t bytes = kStages * kStageBytes + 2 * kStages * sizeof(uint64_t);
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
     emulation::launch(nullptr, kernel, dim3(1), dim3(256), bytes, map_a, map_b, c);
     const std::vector<float> got = c.get();
     for (int row = 0; row < kRows; ++row)
