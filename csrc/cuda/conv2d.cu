@@ -1,16 +1,10 @@
 // Convolution: m = N*P*Q, n = O, k = R*S*C. a is the windows of x, b the filters as they lie.
 #include "cuda/backend.h"
 #include "cuda/grouped.h"
-#include "cuda/map.h"
 #include "cuda/product.h"
 
 namespace ck::cuda {
 namespace {
-
-struct AddAndActivate {
-    Activation act;
-    __device__ float operator()(float y, float residual) const { return activate(act, y + residual); }
-};
 
 // y of dense filters, and the moments of its columns unless that is null (multiply() may leave them out).
 template <class T>
@@ -26,12 +20,8 @@ void convolve(const Op& op, const Conv2dShape& shape, const T* x, const T* w, co
 template <class T>
 void conv2d(const Conv2dShape& shape, const T* x, const T* w, DerivedCache*, const T* bias, const T* residual,
             Activation act, T* y) {
+    if (shape.groups > 1) return grouped_conv2d<T>(shape, x, w, bias, residual, act, y);
     const Op op{"conv2d", {shape.n, shape.h, shape.w, shape.c, shape.o, shape.r, shape.s}};
-    if (shape.groups > 1) {  // whose kernels know no residual: it is rare behind them
-        grouped_conv2d<T>(shape, x, w, bias, residual ? Activation{} : act, y);
-        if (residual) map(op, AddAndActivate{act}, shape.n * shape.p * shape.q * shape.o, y, y, residual);
-        return;
-    }
     convolve<T>(op, shape, x, w, {bias, act, y, residual});
 }
 

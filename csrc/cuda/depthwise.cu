@@ -22,7 +22,8 @@ template <class T, int n, int side>
 __global__ void __launch_bounds__(kElementwiseThreads, kBlocks)
     depthwise_kernel(Lanes lanes, Taps rows, Taps columns, int channels, Activation act,
                      const T* __restrict__ from /*[N,source pixels,C]*/, const T* __restrict__ w /*[C,R,S]*/,
-                     const T* __restrict__ bias /*[C] or null*/, T* __restrict__ to /*[N,pixels,C]*/) {
+                     const T* __restrict__ bias /*[C] or null*/, const T* __restrict__ residual /*as `to`, or null*/,
+                     T* __restrict__ to /*[N,pixels,C]*/) {
     CK_DYNAMIC_SHARED(float, filters);  // [R*S][across * n]
     const Lane lane(lanes);
     const int width = lanes.across * n, c0 = lane.channel(lanes, n);
@@ -62,8 +63,10 @@ __global__ void __launch_bounds__(kElementwiseThreads, kBlocks)
                     sum[e] = fmaf(x[e], side ? kept[side ? r * side + t : 0][e] : filter[e], sum[e]);
             }
         }
+        const int64_t at = (image * lanes.pixels + pixel) * channels + c0;
+        if (residual) add(residual + at, sum);
         activate(act, sum);
-        store(to + (image * lanes.pixels + pixel) * channels + c0, sum);
+        store(to + at, sum);
     });
 }
 
@@ -122,10 +125,10 @@ __global__ void __launch_bounds__(kElementwiseThreads, kBlocks)
 }
 
 template <class T>
-void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const T* w, const T* bias, Activation act,
-         T* to) {
+void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const T* w, const T* bias, const T* residual,
+         Activation act, T* to) {
     const Windows at = windows(op, s);
-    const bool wide = in_vectors<T>(s.c, from, bias, to), square = s.r == 3 && s.s == 3;
+    const bool wide = in_vectors<T>(s.c, from, bias, residual, to), square = s.r == 3 && s.s == 3;
     const int n = wide ? kVector<T> : 1;
     const Lanes lanes(op, s.n, adjoint ? s.h : s.p, adjoint ? s.w : s.q, s.c, n, kPixels, kMaxElementwiseBlocks);
     if (lanes.images == 0 || s.c == 0) return;
@@ -134,7 +137,7 @@ void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const 
                         : square ? depthwise_kernel<T, kVector<T>, 3>
                                  : depthwise_kernel<T, kVector<T>, 0>;
     launch(op, kernel, lanes.grid(), kElementwiseThreads, shared, lanes, Taps{at.rows, adjoint},
-           Taps{at.columns, adjoint}, s.c, act, from, w, bias, to);
+           Taps{at.columns, adjoint}, s.c, act, from, w, bias, residual, to);
 }
 
 }  // namespace
@@ -145,14 +148,16 @@ bool depthwise_applies(const Conv2dShape& s) {
 }
 
 template <class T>
-void depthwise_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, Activation act, T* y) {
-    run({"conv2d", {s.n, s.h, s.w, s.c, s.r, s.s, s.groups}}, s, false, x, w, bias, act, y);
+void depthwise_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, const T* residual, Activation act,
+                      T* y) {
+    run({"conv2d", {s.n, s.h, s.w, s.c, s.r, s.s, s.groups}}, s, false, x, w, bias, residual, act, y);
 }
 
 template <class T>
 void depthwise_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act,
                                     T* dx) {
-    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.r, s.s, s.groups}}, s, true, dy, w, bias, act, dx);
+    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.r, s.s, s.groups}}, s, true, dy, w, bias,
+        static_cast<const T*>(nullptr), act, dx);
 }
 
 template <class T>
@@ -172,7 +177,7 @@ void depthwise_conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T*
 }
 
 #define CK_INSTANTIATE_DEPTHWISE(T)                                                                                 \
-    template void depthwise_conv2d(const Conv2dShape&, const T*, const T*, const T*, Activation, T*);               \
+    template void depthwise_conv2d(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, T*);     \
     template void depthwise_conv2d_data_gradient(const Conv2dShape&, const T*, const T*, const T*, Activation, T*); \
     template void depthwise_conv2d_weight_gradient(const Conv2dShape&, const T*, const T*, T*);
 CK_INSTANTIATE_DEPTHWISE(float)

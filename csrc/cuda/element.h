@@ -76,6 +76,15 @@ __device__ __forceinline__ void store(T* p /*[n]*/, const V (&v)[n]) {
     *reinterpret_cast<Pack<T, n>*>(p) = pack;
 }
 
+// v += n neighbours
+template <int n, class T>
+__device__ __forceinline__ void add(const T* p /*[n]*/, float (&v)[n]) {
+    float more[n];
+    load(p, more);
+#pragma unroll
+    for (int i = 0; i < n; ++i) v[i] += more[i];
+}
+
 // The first `count` of n neighbours, the rest being 0; in one access if there are n and `wide` says that the address
 // allows it.
 template <int n, class T, class V>

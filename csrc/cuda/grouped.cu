@@ -44,7 +44,8 @@ template <class T, int kOut, int kIn>
 __global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks / 2)
     grouped_kernel(Lanes lanes, Taps rows, Taps columns, Groups groups, Activation act,
                    const T* __restrict__ from /*[N,source pixels,in]*/, const float* __restrict__ filters,
-                   const T* __restrict__ bias /*[out] or null*/, T* __restrict__ to /*[N,pixels,out]*/) {
+                   const T* __restrict__ bias /*[out] or null*/, const T* __restrict__ residual /*as `to`, or null*/,
+                   T* __restrict__ to /*[N,pixels,out]*/) {
     const Lane lane(lanes);
     const int d0 = lane.channel(lanes, kOut);
     if (d0 >= groups.out) return;
@@ -94,8 +95,10 @@ __global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks / 2)
         for (int m = 0; m < kPixels; ++m) {
             const int here = pixel + m * lane.lines;
             if (here >= end) continue;
+            const int64_t at = (image * lanes.pixels + here) * groups.out + d0;
+            if (residual) add(residual + at, sum[m]);
             activate(act, sum[m]);
-            store(to + (image * lanes.pixels + here) * groups.out + d0, sum[m]);
+            store(to + at, sum[m]);
         }
     });
 }
@@ -150,8 +153,8 @@ __global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks / 2)
 }
 
 template <class T>
-void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const T* w, const T* bias, Activation act,
-         T* to) {
+void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const T* w, const T* bias, const T* residual,
+         Activation act, T* to) {
     const int in = static_cast<int>(adjoint ? s.o : s.c), out = static_cast<int>(adjoint ? s.c : s.o);
     const Groups groups{out, static_cast<int>(out / s.groups), in, static_cast<int>(in / s.groups)};
     if (s.n * out == 0) return;
@@ -159,7 +162,7 @@ void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const 
     const Scratch<float> filters(op, size);
     launch(op, arrange_filters_kernel<T>, blocks_for(size, kElementwiseThreads), kElementwiseThreads, 0, groups,
            adjoint, taps, size, w, filters.data());
-    const bool four_out = groups.group_out % 4 == 0 && aligned(bias, to);
+    const bool four_out = groups.group_out % 4 == 0 && aligned(bias, residual, to);
     const bool four_in = four_out && groups.group_in % 4 == 0 && aligned(from);
     const auto kernel = four_in    ? grouped_kernel<T, 4, 4>
                         : four_out ? grouped_kernel<T, 4, 1>
@@ -168,21 +171,23 @@ void run(const Op& op, const Conv2dShape& s, bool adjoint, const T* from, const 
     const Lanes lanes(op, s.n, adjoint ? s.h : s.p, adjoint ? s.w : s.q, out, four_out ? 4 : 1, kPixels,
                       kMaxElementwiseBlocks);
     launch(op, kernel, lanes.grid(), kElementwiseThreads, 0, lanes, Taps{at.rows, adjoint}, Taps{at.columns, adjoint},
-           groups, act, from, filters.data(), bias, to);
+           groups, act, from, filters.data(), bias, residual, to);
 }
 
 }  // namespace
 
 template <class T>
-void grouped_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, Activation act, T* y) {
-    if (depthwise_applies(s)) return depthwise_conv2d(s, x, w, bias, act, y);
-    run({"conv2d", {s.n, s.h, s.w, s.c, s.o, s.r, s.s, s.groups}}, s, false, x, w, bias, act, y);
+void grouped_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, const T* residual, Activation act,
+                    T* y) {
+    if (depthwise_applies(s)) return depthwise_conv2d(s, x, w, bias, residual, act, y);
+    run({"conv2d", {s.n, s.h, s.w, s.c, s.o, s.r, s.s, s.groups}}, s, false, x, w, bias, residual, act, y);
 }
 
 template <class T>
 void grouped_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act, T* dx) {
     if (depthwise_applies(s)) return depthwise_conv2d_data_gradient(s, dy, w, bias, act, dx);
-    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s, s.groups}}, s, true, dy, w, bias, act, dx);
+    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s, s.groups}}, s, true, dy, w, bias,
+        static_cast<const T*>(nullptr), act, dx);
 }
 
 template <class T>
@@ -212,7 +217,7 @@ void grouped_conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T* d
 }
 
 #define CK_INSTANTIATE_GROUPED(T)                                                                                 \
-    template void grouped_conv2d(const Conv2dShape&, const T*, const T*, const T*, Activation, T*);               \
+    template void grouped_conv2d(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, T*);     \
     template void grouped_conv2d_data_gradient(const Conv2dShape&, const T*, const T*, const T*, Activation, T*); \
     template void grouped_conv2d_weight_gradient(const Conv2dShape&, const T*, const T*, T*);
 CK_INSTANTIATE_GROUPED(float)

@@ -6,7 +6,8 @@ namespace ck::cuda {
 
 // The arguments are those of conv2d and its gradients in ops.def.
 template <class T>
-void grouped_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, Activation act, T* y);
+void grouped_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, const T* residual, Activation act,
+                    T* y);
 template <class T>
 void grouped_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act, T* dx);
 template <class T>
