@@ -169,6 +169,7 @@ struct WarpgroupProduct final : emulation::AsyncWork {
     static constexpr int kDepth = Type::kDepth, kBytes = 4 / Type::kPack;
     float* accumulators[128];
     uint64_t a, b;
+    float rows[64][kDepth], columns[kDepth][N], d[64][N];  // the operands and the result as matrices
 
     // f(mn, k, chunk) for every 16 bytes of an operand; (mn, k) is their first element.
     template <bool MN, class F>
@@ -189,9 +190,8 @@ struct WarpgroupProduct final : emulation::AsyncWork {
         });
     }
     void run() override {
-        static thread_local float rows[64][kDepth], columns[kDepth][N], d[64][N];
-        load<A_MN>(a, 64, [](int m, int k, float value) { rows[m][k] = value; });
-        load<B_MN>(b, N, [](int n, int k, float value) { columns[k][n] = value; });
+        load<A_MN>(a, 64, [&](int m, int k, float value) { rows[m][k] = value; });
+        load<B_MN>(b, N, [&](int n, int k, float value) { columns[k][n] = value; });
         const auto each = [&](auto&& f) {
             for (int t = 0; t < 128; ++t)
                 for (int i = 0; i < N / 2; ++i)
