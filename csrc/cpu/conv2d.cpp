@@ -93,6 +93,8 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
     if (residual) add_residual(s.n * s.p * s.q * s.o, residual, act, y);
 }
 
+// One after the other: on one core the statistics are 4-12% of convolution, statistics and normalisation together, and
+// taking them block by block from the L2 cache would save half of that at best (ResNet-50's 1x1 at batch 8).
 void conv2d_statistics(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
                        double momentum, float* y, float* mean, float* variance, float* running_mean,
                        float* running_var) {
