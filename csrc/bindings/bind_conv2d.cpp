@@ -13,13 +13,13 @@ using Pads = std::array<int64_t, 4>;
 void bind_conv2d(py::module_& m) {
     m.def(
         "conv2d",
-        [](const Tensor& x, const Tensor& w, OptionalTensor bias, OptionalTensor residual, const Pair& stride,
-           const Pads& padding, const Pair& dilation, int64_t groups, const std::string& activation) {
+        [](const Tensor& x, const Tensor& w, OptionalTensor bias, const Pair& stride, const Pads& padding,
+           const Pair& dilation, int64_t groups, const std::string& activation, OptionalTensor residual) {
             return conv2d(x, w, bias, residual, {stride, padding, dilation, groups},
                           parse_activation("conv2d", activation));
         },
-        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("residual"), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("activation"), NoGil());
+        py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), py::arg("activation"), py::arg("residual") = py::none(), NoGil());
     m.def(
         "conv2d_statistics",
         [](const Tensor& x, const Tensor& w, OptionalTensor bias, const Pair& stride, const Pads& padding,

@@ -162,12 +162,12 @@ def conv2d(
     x: Tensor,
     w: Tensor,
     bias: Tensor | None,
-    residual: Tensor | None,
     stride: collections.abc.Sequence[int],
     padding: collections.abc.Sequence[int],
     dilation: collections.abc.Sequence[int],
     groups: typing.SupportsInt | typing.SupportsIndex,
     activation: str,
+    residual: Tensor | None = None,
 ) -> Tensor: ...
 def conv2d_algorithm(
     direction: str,

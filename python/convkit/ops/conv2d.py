@@ -30,7 +30,7 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
     geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
     activation = activation_name("conv2d", activation)
-    y = _core.conv2d(image, filters, _core_of(bias), _core_of(residual), *geometry, activation)
+    y = _core.conv2d(image, filters, _core_of(bias), *geometry, activation, _core_of(residual))
     backward = _backward(
         y,
         activation,
