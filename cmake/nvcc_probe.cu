@@ -1,9 +1,15 @@
-// Compiled, linked and run by FindNvcc.cmake: prints the architectures of the GPUs present, such as 90;90.
+// Compiled, linked and run by FindNvcc.cmake: prints the architectures of the GPUs present, such as 90;90. An nvcc that
+// is too old for csrc/cuda fails here already.
+#include <cudaTypedefs.h>
 #include <cuda_runtime.h>
 
 #include <cstdio>
 
 __global__ void kernel() {}
+
+// Since CUDA 12.5 and 12.0; cuda/tensor_map.cu needs them.
+[[maybe_unused]] const auto entry_point = &cudaGetDriverEntryPointByVersion;
+using Encode = PFN_cuTensorMapEncodeTiled_v12000;
 
 int main() {
     int count = 0;

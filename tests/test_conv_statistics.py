@@ -197,3 +197,9 @@ def test_float64():
     np.testing.assert_allclose(ck.Tensor(mean).numpy(), exact.mean(0), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(ck.Tensor(variance).numpy(), exact.var(0), rtol=1e-13)
     np.testing.assert_allclose(running[1].numpy(), exact.var(0, ddof=1), rtol=1e-13)
+
+
+def test_statistics_are_of_training_alone():
+    x = ck.zeros(2, 3, 3, 4)
+    with pytest.raises(ValueError, match="statistics are those of training"):
+        ck.batch_norm(x, ck.zeros(4), ck.ones(4), training=False, statistics=(ck.zeros(4)._data, ck.ones(4)._data))

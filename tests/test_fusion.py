@@ -272,3 +272,30 @@ def test_pooling_is_not_taken_over_from_a_module_with_a_hook():
 def test_an_image_too_small_to_pool():
     with pytest.raises(ValueError, match=r"\[max_pool2d\] the window must fit"):
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2))(image(1, 3, 8, 3))
+
+
+def test_a_replaced_branch_of_mobilenet_is_called():
+    class Branch(nn.Module):
+        def __init__(self):
+            self.first, self.second = nn.Conv2d(24, 24, 1), nn.BatchNorm2d(24)
+
+        def forward(self, x):
+            return x * 3.0
+
+    block = list(ck.models.mobilenet_v2().features.children())[3]
+    assert block.residual
+    x = image(1, 4, 4, 24)
+    for branch, factor in ((Branch(), 4), (nn.Identity(), 2), (nn.Sequential(nn.Identity()), 2)):
+        block.conv = branch
+        with ck.no_grad():
+            np.testing.assert_array_equal(block(x).numpy(), factor * x.numpy())
+
+
+def test_training_drops_what_was_folded_behind_a_residual():
+    block, x = Bottleneck(16, 4).eval(), image(1, 5, 5, 16)
+    with ck.no_grad():
+        block(x)
+    assert block.conv3 in fusion._folded
+    block.train()
+    block(x)
+    assert block.conv3 not in fusion._folded

@@ -2,8 +2,8 @@
 // against tests/cuda_emulation, which runs the same kernels on the CPU. What a kernel must keep to for that:
 //   * launches go through launch() in cuda/launch.h, never <<<>>>;
 //   * shared memory is declared with CK_SHARED and CK_DYNAMIC_SHARED, so that it can be poisoned and fenced;
-//   * PTX is written in cuda/ptx.h alone, each instruction one function with a model beside it;
-//   * no return before a barrier, no waiting for another block.
+//   * PTX is written in cuda/ptx.h and cuda/hopper.h alone, each instruction one function with a model beside it;
+//   * no thread returns before a barrier that waits for it, none waits for another block.
 #pragma once
 #include <cuda_runtime.h>
 

@@ -125,17 +125,21 @@ int current_device() {
 }
 
 Warpgroups warpgroups() {
-    static const std::string wanted = [] {
-        const char* text = std::getenv("CONVKIT_CUDA_PRODUCTS");
-        return std::string(text ? text : "");
-    }();
+    static const char* const text = std::getenv("CONVKIT_CUDA_PRODUCTS");
+    static const std::string wanted = text ? text : "";
+    CK_CHECK(wanted.empty() || wanted == "mma" || wanted == "wgmma", "cuda",
+             "CONVKIT_CUDA_PRODUCTS must be mma or wgmma. Received: ", wanted, ".");
     // The instructions are those of sm_90a, which no other architecture has, not even sm_90.
     static const bool compiled = architectures().find("90a") != std::string::npos || architectures() == "emulated";
     int major = 0, minor = 0;
     const Op op{"cuda", {current}};
     check(op, cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, current), "asking for its kind");
     check(op, cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, current), "asking for its kind");
-    if (!compiled || major != 9 || minor != 0 || wanted == "mma") return Warpgroups::never;
+    const bool possible = compiled && major == 9 && minor == 0;
+    CK_CHECK_AS(DeviceError, possible || wanted != "wgmma", "cuda",
+                "CONVKIT_CUDA_PRODUCTS=wgmma needs a GPU of compute capability 9.0 and kernels for sm_90a. Received: ",
+                major, ".", minor, ", kernels for ", architectures(), ".");
+    if (!possible || wanted == "mma") return Warpgroups::never;
     return wanted == "wgmma" ? Warpgroups::always : Warpgroups::where_faster;
 }
 

@@ -34,7 +34,8 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, int parity) {
         : "memory");
 }
 
-// Writes of this thread to shared memory come before what TMA and wgmma do to it after the next barrier.
+// Writes of this thread to shared memory come before what TMA and wgmma do to it after the next barrier. For tests,
+// whose tiles threads write; the kernels have TMA write theirs.
 __device__ __forceinline__ void fence_proxy_async() {
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 }

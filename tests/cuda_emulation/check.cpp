@@ -40,6 +40,14 @@ namespace ck::cuda {
 cudaStream_t stream() {
     return nullptr;
 }
+void* allocate_scratch(const Op&, int64_t bytes) {
+    void* block = nullptr;
+    cudaMalloc(&block, static_cast<size_t>(bytes));
+    return block;
+}
+void release_scratch(void* block, int64_t) {
+    cudaFree(block);
+}
 void fail(const Op& op, cudaError_t status, const char* what) {
     throw DeviceError(concat("[", op.name, "] ", what, ": ", cudaGetErrorString(status)));
 }

@@ -1,5 +1,6 @@
 // The products of cuda/warpgroup_product.h against loops, with integers, whose sums are exact: edges of tiles one off,
 // less k than a tile, operands along k and along m or n, slices of k, and windows.
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -28,6 +29,30 @@ std::vector<T> stored(const std::vector<float>& values) {
     return result;
 }
 
+// Of the numbers as they are stored, before the activation.
+template <class T>
+void check_moments(const ck::cuda::ProductSize& size, const ck::cuda::ColumnMoments& moments,
+                   const std::vector<double>& want, const std::vector<float>& bias) {
+    const int64_t parts = ck::ceil_div(size.m, moments.part_rows);
+    std::vector<ck::cuda::Moments> got(size.n * parts);
+    cudaMemcpy(got.data(), moments.moments->data(), got.size() * sizeof(got[0]), cudaMemcpyDeviceToHost);
+    int wrong = 0;
+    for (int64_t j = 0; j < size.n; ++j)
+        for (int64_t q = 0; q < parts; ++q) {
+            const int64_t first = q * moments.part_rows, rows = std::min(moments.part_rows, size.m - first);
+            const auto value = [&](int64_t row) {
+                return double{static_cast<float>(T(static_cast<float>(want[(first + row) * size.n + j]) + bias[j]))};
+            };
+            double mean = 0, squares = 0;
+            for (int64_t row = 0; row < rows; ++row) mean += value(row) / static_cast<double>(rows);
+            for (int64_t row = 0; row < rows; ++row) squares += (value(row) - mean) * (value(row) - mean);
+            const ck::cuda::Moments& part = got[j * parts + q];
+            wrong += !(std::fabs(part.mean - mean) <= 1e-5 * (1 + std::fabs(mean) + std::sqrt(squares)));
+            wrong += !(std::fabs(part.squares - squares) <= 1e-5 * (1 + squares) * static_cast<double>(rows));
+        }
+    CHECK(wrong == 0);
+}
+
 // The sums that lie in `got`, or in its slices one after the other, with bias and ReLU where there is one slice.
 template <class T, class A, class B>
 void check_product(const ck::cuda::ProductSize& size, const A& a, const B& b, int columns, int slices,
@@ -54,8 +79,11 @@ void check_product(const ck::cuda::ProductSize& size, const A& a, const B& b, in
                                                               act,
                                                               ck::cuda::in_vectors<T>(size.n, static_cast<T*>(c))};
     CHECK(ck::cuda::loadable<T>(a.source) && a.source.vectors && b.source.vectors);
-    ck::cuda::launch_warpgroups<T>(op, {128, columns, true, slices, slice}, out, a, b);
+    ck::cuda::ColumnMoments moments;
+    ck::cuda::launch_warpgroups<T>(op, {128, columns, true, slices, slice}, out, a, b,
+                                   slices == 1 ? &moments : nullptr);
     CHECK(cudaDeviceSynchronize() == cudaSuccess);
+    if (slices == 1) check_moments<T>(size, moments, want, bias);
     const std::vector<T> got = c.get();
     const std::vector<float> parts = partials.get();
     int wrong = 0;

@@ -51,10 +51,11 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.residual:
             return self.conv(x)
-        if self.conv._forward_hooks:  # they see the sum's operand
+        layers = list(self.conv.children())
+        # The sum becomes a part of the last op, unless the branch is its user's or a hook must see its result.
+        if type(self.conv) is not nn.Sequential or len(layers) < 2 or self.conv._forward_hooks:
             return x + self.conv(x)
-        *first, conv, norm = self.conv.children()
-        return convolve(conv, norm, None, run(first, x), x)
+        return convolve(*layers[-2:], None, run(layers[:-2], x), x)
 
 
 class MobileNetV2(nn.Sequential):

@@ -73,7 +73,9 @@ def measures(conv: Module, norm: Module) -> bool:
     """Whether ``conv`` can find the statistics of its result for ``norm``, which is called next and learns."""
     if type(conv) is not layers.Conv2d or type(norm) is not layers.BatchNorm2d:
         return False
-    return norm.learns and conv.out_channels == norm.num_features and not (conv._forward_hooks or norm._forward_hooks)
+    if conv.out_channels != norm.num_features or conv.weight.dtype != norm.running_mean.dtype:
+        return False  # the error is the norm's
+    return norm.learns and not (conv._forward_hooks or norm._forward_hooks)
 
 
 def halved(conv: Module, last: Module, following: Module) -> bool:
@@ -95,7 +97,7 @@ def convolve(
     """activation(norm(conv(x)) + residual) in as few ops as may be; without activation for None."""
     name = None if activation is None else fusion(norm, activation)
     fused = name is not None or (activation is None and not norm._forward_hooks)
-    parameters = folded(conv, norm, x) if fused and (residual is None or not needs_grad(residual)) else None
+    parameters = folded(conv, norm, x, residual) if fused else None
     if parameters is not None:
         return conv(x, name, parameters, residual=residual)
     if fused and type(norm) is layers.BatchNorm2d:  # else replaced by its user
@@ -128,7 +130,7 @@ def _call(
 _folded: WeakKeyDictionary[Module, tuple[list, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
 
-def folded(conv: Module, norm: Module, x: Tensor) -> tuple[Tensor, Tensor] | None:
+def folded(conv: Module, norm: Module, x: Tensor, residual: Tensor | None = None) -> tuple[Tensor, Tensor] | None:
     """Weight and bias with which ``conv`` alone computes ``norm(conv(x))``, or None where it may not.
 
     It may in evaluation, and in training where both are frozen. What it returns is kept for the next call, until one of
@@ -142,7 +144,7 @@ def folded(conv: Module, norm: Module, x: Tensor) -> tuple[Tensor, Tensor] | Non
         return None
     if conv._forward_hooks or norm._forward_hooks or conv.out_channels != norm.num_features:
         return None
-    if needs_grad(x, conv.weight, conv.bias, norm.weight, norm.bias):
+    if needs_grad(x, residual, conv.weight, conv.bias, norm.weight, norm.bias):
         return None
     sources = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
     data = [t._data for t in sources if t is not None]

@@ -24,21 +24,19 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     beyond its windows; docs/kernels.md has the rounding errors, ``set_precision("precise")`` the smallest ones.
     ValueError for shapes that do not fit or an empty output, TypeError for mixed dtypes.
     """
-    x, w, bias, residual = _tensors(x, w, bias, residual)
-    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    x, w, bias, residual = inputs = _tensors(x, w, bias, residual)
+    geometry = _geometry(x, w, stride, padding, dilation, groups)
     image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
-    padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
-    geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
     activation = activation_name("conv2d", activation)
     y = _core.conv2d(image, filters, _core_of(bias), *geometry, activation, _core_of(residual))
     backward = _backward(
         y,
         activation,
-        (x, w, bias, residual),
+        inputs,
         lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
-    return record(y, (x, w, bias, residual), backward)
+    return record(y, inputs, backward)
 
 
 def conv2d_statistics(
@@ -50,21 +48,19 @@ def conv2d_statistics(
     [O] move here (not while a checkpoint computes again); statistics are None where y has a single value per channel.
     Arguments and errors as those of the two.
     """
-    x, w, bias, _ = _tensors(x, w, bias)
-    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    x, w, bias, _ = inputs = _tensors(x, w, bias)
+    geometry = _geometry(x, w, stride, padding, dilation, groups)
     image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
-    padding = window_pads("conv2d", padding, x_shape, w_shape[1:3] if len(w_shape) == 4 else (1, 1), stride, dilation)
-    geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
     running = moving_statistics(running_mean, running_var)
     y, statistics = _core.conv2d_statistics(image, filters, _core_of(bias), *geometry, momentum, *running)
     backward = _backward(
         y,
         "",
-        (x, w, bias),
+        inputs,
         lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
-    return record(y, (x, w, bias), backward), statistics
+    return record(y, inputs, backward), statistics
 
 
 def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
@@ -74,21 +70,19 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
     and where the convolution runs on Winograd's tiles neither it nor its gradient is ever written. Pixels that were no
     maximum have the gradient 0 even where the activation's own would be NaN. Arguments and errors as :func:`conv2d`.
     """
-    x, w, bias, _ = _tensors(x, w, bias)
-    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    padding = window_pads("conv2d", padding, x.shape, w.shape[1:3] if w.ndim == 4 else (1, 1), stride, dilation)
-    geometry = (stride, padding, dilation, whole("conv2d", "groups", groups))
+    x, w, bias, _ = inputs = _tensors(x, w, bias)
+    geometry = _geometry(x, w, stride, padding, dilation, groups)
     activation = activation_name("conv2d", activation)
     image, filters, x_shape = x._data, w._data, x.shape
     y, argmax = _core.conv2d_max_pool2d(image, filters, _core_of(bias), *geometry, activation, needs_grad(x, w, bias))
     backward = _backward(
         y,
         activation,
-        (x, w, bias),
+        inputs,
         lambda dz: _core.conv2d_max_pool2d_data_gradient(x_shape, filters, dz, argmax, *geometry),
         lambda dz: _core.conv2d_max_pool2d_weight_gradient(image, filters.shape, dz, argmax, *geometry),
     )
-    return record(y, (x, w, bias), backward)
+    return record(y, inputs, backward)
 
 
 def conv_transpose2d(
@@ -103,7 +97,7 @@ def conv_transpose2d(
     :func:`conv2d`.
     """
     op = "conv_transpose2d"
-    x, w, bias, _ = _tensors(x, w, bias)
+    x, w, bias, _ = inputs = _tensors(x, w, bias)
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     geometry = (stride, pads(op, padding), dilation, whole(op, "groups", groups))
     activation = activation_name(op, activation)
@@ -119,11 +113,19 @@ def conv_transpose2d(
     backward = _backward(
         y,
         activation,
-        (x, w, bias),
+        inputs,
         lambda dz: _core.conv_transpose2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv_transpose2d_weight_gradient(image, filters.shape, dz, *geometry),
     )
-    return record(y, (x, w, bias), backward)
+    return record(y, inputs, backward)
+
+
+def _geometry(x, w, stride, padding, dilation, groups):
+    """(stride, padding, dilation, groups) of a conv2d, as the core takes them."""
+    stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    window = w.shape[1:3] if w.ndim == 4 else (1, 1)
+    padding = window_pads("conv2d", padding, x.shape, window, stride, dilation)
+    return stride, padding, dilation, whole("conv2d", "groups", groups)
 
 
 def _tensors(x, w, bias, residual=None):
@@ -137,10 +139,11 @@ def _core_of(tensor):
 
 
 def _backward(y, activation, inputs, data_gradient, weight_gradient):
-    """The closure for ``record``: through the activation, then only the gradients that are wanted."""
-    x, w, bias, *residual = inputs
-    x_wanted, w_wanted, bias_wanted = x.requires_grad, w.requires_grad, bias is not None and bias.requires_grad
-    residual_wanted = [t is not None and t.requires_grad for t in residual]
+    """The closure for ``record``: through the activation, then only the gradients that are wanted.
+
+    ``inputs``: x, w, bias, residual.
+    """
+    x_wanted, w_wanted, bias_wanted, residual_wanted = (t is not None and t.requires_grad for t in inputs)
     # What is not wanted must not keep its tensors alive.
     saved = y if activation else None
     data_gradient = data_gradient if x_wanted else None
@@ -152,7 +155,7 @@ def _backward(y, activation, inputs, data_gradient, weight_gradient):
             data_gradient and data_gradient(dz),
             weight_gradient and weight_gradient(dz),
             db if bias_wanted else None,
-            *(dz if wanted else None for wanted in residual_wanted),
+            dz if residual_wanted else None,
         )
 
     return backward

@@ -32,6 +32,8 @@ def batch_norm(
     """
     x, activation = as_tensor(x), activation_name("batch_norm", activation)
     weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
+    if statistics is not None and not training:
+        raise ValueError("[batch_norm] statistics are those of training. Received: training=False.")
     mean, variance = statistics or _statistics(x, running_mean, running_var, training, momentum)
     data, w, b = x._data, _core_of(weight), _core_of(bias)
     y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation)
