@@ -34,8 +34,8 @@ class Recipe:
 
 
 RECIPES = {
-    "cifar10-resnet20": Recipe("resnet20", "cifar10", 14, 0.2, crop=4, flip=True),
-    "fashion-mnist-resnet20": Recipe("resnet20", "fashion-mnist", 8, 0.2, crop=2, flip=True),
+    "cifar10-resnet20": Recipe("resnet20", "cifar10", 18, 0.2, crop=4, flip=True),
+    "fashion-mnist-resnet20": Recipe("resnet20", "fashion-mnist", 12, 0.2, crop=2, flip=True),
     "mnist-lenet": Recipe("illustrated.lenet", "mnist", 20, 1e-3, optimizer="adam", weight_decay=0.0, crop=2),
 }
 
