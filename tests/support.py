@@ -255,3 +255,15 @@ def failures(cases, function, shown=5):
         except Exception as error:
             messages.append(f"{type(error).__name__}: {str(error).splitlines()[0]} [{case}]")
     return count, f"{len(messages)} of {count} fail:\n" + "\n".join(messages[:shown]) if messages else ""
+
+
+def watched(monkeypatch, module, name):
+    """A list that gets the keyword arguments of every call of ``module.name``, which goes on doing what it does."""
+    calls, function = [], getattr(module, name)
+
+    def noted(*args, **kwargs):
+        calls.append(kwargs)
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, noted)
+    return calls

@@ -302,3 +302,22 @@ def test_autocast_keeps_master_weights():
 def test_autocast_leaves_the_cpu_alone():
     with ck.autocast("cuda", ck.bfloat16):
         assert ck.matmul(ck.ones(2, 2, device="cpu"), ck.ones(2, 2, device="cpu")).dtype == np.float32
+
+
+# Products
+
+
+@pytest.mark.skipif(ck._core.cuda_architectures != "emulated", reason="chooses the emulated device's kind")
+@pytest.mark.parametrize(
+    "wanted,capability,message",
+    [
+        ("wmgma", "90", "ValueError: [cuda] CONVKIT_CUDA_PRODUCTS must be mma or wgmma. Received: wmgma."),
+        ("wgmma", "80", "CONVKIT_CUDA_PRODUCTS=wgmma needs a GPU of compute capability 9.0"),
+        ("mma", "80", ""),
+    ],
+)
+def test_a_choice_of_products_that_cannot_be_is_refused(wanted, capability, message):
+    code = "import convkit as ck; x = ck.ones(8, 8, device='cuda'); print((x @ x).sum().item())"
+    choice = {"CONVKIT_CUDA_PRODUCTS": wanted, "CONVKIT_EMULATION_CAPABILITY": capability}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | choice)
+    assert message in done.stderr and (done.stdout.strip() == "512.0") == (not message)

@@ -11,19 +11,13 @@ import convkit as ck
 from convkit import nn, ops
 from convkit.models.resnet import Bottleneck
 from convkit.nn import fusion
+from support import watched
 
 
 @pytest.fixture
 def norms(monkeypatch):
     """One entry for each batch normalisation that ran as an op of its own."""
-    calls, batch_norm = [], ops.batch_norm
-
-    def noted(*args, **kwargs):
-        calls.append(kwargs["activation"])
-        return batch_norm(*args, **kwargs)
-
-    monkeypatch.setattr(ops, "batch_norm", noted)
-    return calls
+    return watched(monkeypatch, ops, "batch_norm")
 
 
 def trained(conv, norm, *after):

@@ -190,7 +190,8 @@ start = time.process_time()  # of this process alone: other load on the machine 
 import convkit
 print(time.process_time() - start)
 """
-    assert min(float(output(code)) for _ in range(5)) <= 0.1
+    # As installed: with bytecode, which the first run leaves behind.
+    assert min(float(output(code, PYTHONDONTWRITEBYTECODE="")) for _ in range(5)) <= 0.1
 
 
 def test_import_needs_nothing_but_numpy():

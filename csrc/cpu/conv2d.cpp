@@ -77,8 +77,8 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
     if (algorithm == ConvAlgorithm::winograd4 || algorithm == ConvAlgorithm::winograd2)
         return winograd_conv(winograd_tile_size(algorithm, s), direct, {x, nullptr}, w, false, packed,
                              {bias, residual, act}, {y, false, nullptr});
-    const bool dots = dots_pay(direct);
-    if (algorithm == ConvAlgorithm::direct && !dots) return run_direct(direct, x, w, packed, {bias, residual, act}, y);
+    if (algorithm == ConvAlgorithm::direct && !dots_pay(direct))
+        return run_direct(direct, x, w, packed, {bias, residual, act}, y);
     // The other kernels know no residual: it is rare behind their shapes.
     const Activation own = residual ? Activation{} : act;
     if (algorithm == ConvAlgorithm::depthwise) {
