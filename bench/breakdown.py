@@ -25,8 +25,8 @@ def kind(name: str, args: tuple) -> str:
     shapes = [a.shape if isinstance(a, _core.Tensor) else a for a in args]
     if name.startswith(("conv2d", "conv_transpose2d")):
         x, w = (shapes[0], shapes[1])
-        groups = args[-2] if name == "conv2d" else args[-1]
         stride = next(a for a in args if isinstance(a, tuple) and len(a) == 2)
+        groups = next(a for a in args if isinstance(a, int))
         window = f"{w[1]}x{w[2]} s{stride[0]}"
         if groups > 1:
             return f"{name} {window}, groups={groups if groups < x[3] else 'C'}"

@@ -100,9 +100,9 @@ def test_a_large_mean_costs_no_more_than_its_rounding(rows, channels, each_isa):
     conv.bias.copy_(np.full(channels, 1000, np.float32))
     y, (mean, variance) = conv(ck.tensor(numbers(1, rows, 1, 8)), norm=norm)
     exact = y.numpy().astype(np.float64).reshape(rows, channels)
-    np.testing.assert_allclose(ck.Tensor(mean).numpy(), exact.mean(0), rtol=EPS)
+    np.testing.assert_allclose(mean.numpy(), exact.mean(0), rtol=EPS)
     # The mean of a part is rounded to 3e-5 of the deviation's 1e-1
-    np.testing.assert_allclose(ck.Tensor(variance).numpy(), exact.var(0), rtol=2e-4)
+    np.testing.assert_allclose(variance.numpy(), exact.var(0), rtol=2e-4)
     np.testing.assert_allclose(norm.running_var.numpy(), exact.var(0, ddof=1), rtol=2e-4)
     np.testing.assert_allclose(norm.running_mean.numpy(), exact.mean(0), rtol=EPS)
 
@@ -116,8 +116,8 @@ def test_statistics_are_those_of_the_numbers_as_stored():
     assert y.dtype == ck.bfloat16
     exact = y.astype(ck.float32).numpy().astype(np.float64).reshape(-1, 24)
     scale = np.abs(exact).max()
-    np.testing.assert_allclose(ck.Tensor(mean).numpy(), exact.mean(0), rtol=0, atol=16 * EPS * scale)
-    np.testing.assert_allclose(ck.Tensor(variance).numpy(), exact.var(0), rtol=64 * EPS)
+    np.testing.assert_allclose(mean.numpy(), exact.mean(0), rtol=0, atol=16 * EPS * scale)
+    np.testing.assert_allclose(variance.numpy(), exact.var(0), rtol=64 * EPS)
 
 
 @pytest.mark.parametrize("name", ["pointwise", "stride", "parts and a rest"])
@@ -188,12 +188,23 @@ def test_float64():
     x, w = ck.tensor(numbers(2, 6, 5, 3).astype(np.float64)), ck.tensor(numbers(5, 3, 3, 3, seed=2).astype(np.float64))
     y, (mean, variance) = ops.conv2d_statistics(x, w, None, *running, momentum=1.0)
     exact = y.numpy().reshape(-1, 5)
-    np.testing.assert_allclose(ck.Tensor(mean).numpy(), exact.mean(0), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(ck.Tensor(variance).numpy(), exact.var(0), rtol=1e-13)
+    np.testing.assert_allclose(mean.numpy(), exact.mean(0), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(variance.numpy(), exact.var(0), rtol=1e-13)
     np.testing.assert_allclose(running[1].numpy(), exact.var(0, ddof=1), rtol=1e-13)
 
 
 def test_statistics_are_of_training_alone():
     x = ck.zeros(2, 3, 3, 4)
     with pytest.raises(ValueError, match="statistics are those of training"):
-        ck.batch_norm(x, ck.zeros(4), ck.ones(4), training=False, statistics=(ck.zeros(4)._data, ck.ones(4)._data))
+        ck.batch_norm(x, ck.zeros(4), ck.ones(4), training=False, statistics=(ck.zeros(4), ck.ones(4)))
+
+
+def test_statistics_of_the_users_own():
+    x, running = ck.tensor(numbers(2, 5, 3, 4)), (ck.zeros(4), ck.ones(4))
+    wanted = ck.batch_norm(x, ck.zeros(4), ck.ones(4), training=True)
+    flat = x.numpy().reshape(-1, 4)
+    got = ck.batch_norm(x, *running, training=True, statistics=(ck.tensor(flat.mean(0)), ck.tensor(flat.var(0))))
+    np.testing.assert_allclose(got.numpy(), wanted.numpy(), atol=32 * EPS)
+    assert [t.numpy().tolist() for t in running] == [[0] * 4, [1] * 4]
+    with pytest.raises(ValueError, match="batch_norm"):
+        ck.batch_norm(x, *running, training=True, statistics=(ck.zeros(3), ck.ones(3)))

@@ -5,8 +5,8 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "core/scalar.h"
 #include "cpu/dispatch.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu {
 namespace {
@@ -120,8 +120,7 @@ void scatter_data_gradient(const Conv2dShape& s, const float* dy, const float* w
                 std::memcpy(to, from, static_cast<size_t>(s.w * s.c) * sizeof(float));
                 continue;
             }
-            for (int64_t i = 0; i < s.w * s.c; ++i)
-                to[i] = reference::activate<float>(act, from[i] + (bias ? bias[i % s.c] : 0));
+            for (int64_t i = 0; i < s.w * s.c; ++i) to[i] = activate<float>(act, from[i] + (bias ? bias[i % s.c] : 0));
         }
     });
 }

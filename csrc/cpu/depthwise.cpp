@@ -7,10 +7,10 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "core/scalar.h"
 #include "cpu/dispatch.h"
 #include "cpu/line_conv.h"
 #include "cpu/packing.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu {
 namespace {
@@ -77,7 +77,7 @@ void fold_line(int64_t pixels, int64_t channels, int64_t fold, const float* sums
         for (int64_t c = 0; c < channels; ++c) {
             float sum = bias ? bias[c] : 0;
             for (int64_t i = 0; i < fold; ++i) sum += sums[(q * channels + c) * fold + i];
-            y[q * y_pixel + c] = reference::activate<float>(act, sum);
+            y[q * y_pixel + c] = activate<float>(act, sum);
         }
     }
 }

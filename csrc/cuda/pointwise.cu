@@ -27,21 +27,7 @@ struct ActivationGradient {
 
 struct Binary {
     BinaryOp op;
-    __device__ float operator()(float a, float b) const {
-        switch (op) {
-            case BinaryOp::add:
-                return a + b;
-            case BinaryOp::subtract:
-                return a - b;
-            case BinaryOp::multiply:
-                return a * b;
-            case BinaryOp::divide:
-                return a / b;
-            case BinaryOp::power:
-                return powf(a, b);
-        }
-        return a;
-    }
+    __device__ float operator()(float a, float b) const { return binary_value(op, a, b); }
     // The front door refuses the others.
     __device__ int64_t operator()(int64_t a, int64_t b) const {
         return op == BinaryOp::add ? a + b : op == BinaryOp::subtract ? a - b : a * b;
@@ -52,21 +38,7 @@ struct Compare {
     CompareOp op;
     template <class V>
     __device__ bool operator()(V a, V b) const {
-        switch (op) {
-            case CompareOp::equal:
-                return a == b;
-            case CompareOp::not_equal:
-                return a != b;
-            case CompareOp::less:
-                return a < b;
-            case CompareOp::less_equal:
-                return a <= b;
-            case CompareOp::greater:
-                return a > b;
-            case CompareOp::greater_equal:
-                return a >= b;
-        }
-        return false;
+        return compare_value(op, a, b);
     }
 };
 

@@ -8,8 +8,8 @@ namespace {
 
 constexpr int64_t kLineFloats = 16;  // of 64 bytes
 
-// The activations other than ReLU run over a stored row while it is in the first-level cache: their code in every tile
-// would be ten times the tile's.
+// The activations other than ReLU and ReLU6 run over a stored row while it is in the first-level cache: their code in
+// every tile would be ten times the tile's.
 __attribute__((noinline)) void activate_row(Activation act, int64_t columns, float* y) {
     visit_activation(act, [&](auto f) { map1(columns, y, y, f); });
 }
@@ -65,7 +65,14 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const
     };
     if (s.accumulate) add([&](int i) { return y[i] + s.y_offset; });
     if (residual) add(residual_row);
-    const bool relu = s.finish && s.act.kind == ActivationKind::relu;
+    const bool relu6 = s.finish && s.act.kind == ActivationKind::relu6;
+    const bool relu = relu6 || (s.finish && s.act.kind == ActivationKind::relu);
+    if (relu6) {
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; ++j) acc[i][j] = select(acc[i][j] > 6, set1(6), acc[i][j]);
+    }
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
         float* to = y[i] + s.y_offset;

@@ -1,7 +1,7 @@
 #include <cmath>
 
+#include "core/scalar.h"
 #include "cpu/reference/reference.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu::reference {
 

@@ -1,6 +1,6 @@
 // Convolution as plain loops. As a GEMM: m = N*P*Q, n = O, k = R*S*C (per group: O/groups, R*S*C/groups).
+#include "core/scalar.h"
 #include "cpu/reference/reference.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu::reference {
 namespace {

@@ -1,5 +1,5 @@
+#include "core/scalar.h"
 #include "cpu/reference/reference.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu::reference {
 

@@ -1,6 +1,6 @@
+#include "core/scalar.h"
 #include "core/shapes.h"
 #include "cpu/reference/reference.h"
-#include "cpu/reference/scalar.h"
 
 namespace ck::cpu::reference {
 

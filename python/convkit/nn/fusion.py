@@ -114,7 +114,7 @@ def _call(
     activation: str | None,
     parameters: tuple[Tensor, Tensor] | None,
     pooled: bool,
-    statistics: tuple | None,
+    statistics: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
     """The module with what it takes over from its neighbours; without any, as its hooks expect to see it called."""
     if statistics is not None:

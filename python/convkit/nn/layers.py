@@ -83,7 +83,7 @@ class Conv2d(_Convolution):
         pooled: bool = False,
         residual: Tensor | None = None,
         norm: BatchNorm2d | None = None,
-    ) -> Tensor | tuple[Tensor, tuple | None]:
+    ) -> Tensor | tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """``parameters``: weight and bias to use in place of its own, with a normalisation folded into them.
 
         ``pooled``: 2x2 max-pooling of the result. ``residual``, of the result's shape, is added before the activation
@@ -192,7 +192,7 @@ class BatchNorm2d(Module):
         x: Tensor,
         activation: str | None = None,
         residual: Tensor | None = None,
-        statistics: tuple | None = None,
+        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """``statistics``: those of x, from the convolution that computed it (see ``convkit.ops.conv2d_statistics``)."""
         learns = self.learns

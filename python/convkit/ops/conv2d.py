@@ -29,6 +29,8 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
     activation = activation_name("conv2d", activation)
     y = _core.conv2d(image, filters, _core_of(bias), *geometry, activation, _core_of(residual))
+    if not needs_grad(*inputs):
+        return Tensor(y)  # nothing below is used
     backward = _backward(
         y,
         activation,
@@ -41,11 +43,12 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
 
 def conv2d_statistics(
     x, w, bias, running_mean, running_var, *, momentum, stride=1, padding=0, dilation=1, groups=1
-) -> tuple[Tensor, tuple | None]:
+) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
     """(y, statistics): ``conv2d`` and what ``batch_norm`` in training finds in its result, found on the way.
 
     ``batch_norm(y, ..., training=True, statistics=statistics)`` then has y to read once less. The running statistics
-    [O] move here (not while a checkpoint computes again); statistics are None where y has a single value per channel.
+    [O] move here (not while a checkpoint computes again). statistics: mean and variance [O], None where y has a single
+    value per channel.
     Arguments and errors as those of the two.
     """
     x, w, bias, _ = inputs = _tensors(x, w, bias)
@@ -60,7 +63,7 @@ def conv2d_statistics(
         lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
-    return record(y, inputs, backward), statistics
+    return record(y, inputs, backward), statistics and tuple(map(Tensor, statistics))
 
 
 def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 def whole(op: str, name: str, value) -> int:
     """An int; signs and ranges are checked by the op itself."""
+    if type(value) is int:
+        return value
     if not _is_index(value):
         raise TypeError(f"[{op}] {name} must be an int. Received: {name}={value!r}.")
     return operator.index(value)
@@ -15,6 +17,10 @@ def whole(op: str, name: str, value) -> int:
 
 def pair(op: str, name: str, value) -> tuple[int, int]:
     """``(h, w)`` from an int or a pair of ints. Signs and ranges are checked by the op itself."""
+    if type(value) is int:  # this and the next: what nearly every call brings, without the questions below
+        return value, value
+    if _is_pair(value):
+        return value
     if _is_index(value):
         return (operator.index(value),) * 2
     if _is_sequence(value, 2):
@@ -24,6 +30,8 @@ def pair(op: str, name: str, value) -> tuple[int, int]:
 
 def pads(op: str, value) -> tuple[int, int, int, int]:
     """``(top, bottom, left, right)`` from an int, ``(h, w)`` or ``((top, bottom), (left, right))``."""
+    if type(value) is int:
+        return value, value, value, value
     if _is_sequence(value, 2) and not _is_index(value[0]):
         top, bottom = pair(op, "padding", value[0])
         left, right = pair(op, "padding", value[1])
@@ -60,6 +68,10 @@ def _same(size: int, window: int, stride: int, dilation: int) -> tuple[int, int]
     outputs = -(-size // max(stride, 1))  # a stride below 1 is refused by the op
     total = max((outputs - 1) * stride + dilation * (window - 1) + 1 - size, 0)
     return total // 2, total - total // 2
+
+
+def _is_pair(value) -> bool:
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int
 
 
 def _is_index(value) -> bool:

@@ -27,14 +27,17 @@ def batch_norm(
     x [..., C] is normalised over all axes but the last; weight, bias and the running statistics are [C], residual has
     the shape of x. Training uses the statistics of x and moves the running ones in place,
     ``(1 - momentum) * old + momentum * new`` with the unbiased variance (both may be None); a single value per channel
-    is a ValueError. Otherwise the running statistics normalise. ``statistics``: what ``ops.conv2d_statistics`` found in
-    x, which training then need not look for, having moved the running ones already.
+    is a ValueError. Otherwise the running statistics normalise. ``statistics``: mean and variance [C] of x, as
+    ``ops.conv2d_statistics`` found them; training then looks for none, and leaves the running ones where they are.
     """
     x, activation = as_tensor(x), activation_name("batch_norm", activation)
     weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
     if statistics is not None and not training:
         raise ValueError("[batch_norm] statistics are those of training. Received: training=False.")
-    mean, variance = statistics or _statistics(x, running_mean, running_var, training, momentum)
+    if statistics is None:
+        mean, variance = _statistics(x, running_mean, running_var, training, momentum)
+    else:
+        mean, variance = (as_tensor(t)._data for t in statistics)
     data, w, b = x._data, _core_of(weight), _core_of(bias)
     y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation)
     output, has_residual = y if activation else None, residual is not None

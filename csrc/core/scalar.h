@@ -1,13 +1,20 @@
-// Scalar definitions shared by the plain loops: what each unary, binary and activation function is.
+// What each unary, binary, comparison and activation function is: for the plain loops and for CUDA's kernels, whose
+// compiler takes constexpr functions of the host.
 #pragma once
 #include <cmath>
 
 #include "core/shapes.h"
 
-namespace ck::cpu::reference {
+namespace ck {
 
 template <class T>
-T unary_value(UnaryOp op, T slope, T x) {
+constexpr T sigmoid(T x) {
+    const T e = std::exp(-std::abs(x));  // cannot overflow
+    return (x >= 0 ? T(1) : e) / (1 + e);
+}
+
+template <class T>
+constexpr T unary_value(UnaryOp op, T slope, T x) {
     switch (op) {
         case UnaryOp::negate:
             return -x;
@@ -27,17 +34,15 @@ T unary_value(UnaryOp op, T slope, T x) {
             return x < 0 ? slope * x : x;
         case UnaryOp::tanh:
             return std::tanh(x);
-        case UnaryOp::sigmoid: {  // the branch keeps exp from overflowing
-            const T e = std::exp(-std::abs(x));
-            return (x >= 0 ? T(1) : e) / (1 + e);
-        }
+        case UnaryOp::sigmoid:
+            return sigmoid(x);
     }
     return x;
 }
 
 // dy * f'(x), with y = f(x). At a kink the left derivative: 0 for relu at 0, `slope` for leaky_relu; 0 for abs.
 template <class T>
-T unary_gradient_value(UnaryOp op, T slope, T x, T y, T dy) {
+constexpr T unary_gradient_value(UnaryOp op, T slope, T x, T y, T dy) {
     switch (op) {
         case UnaryOp::negate:
             return -dy;
@@ -63,7 +68,7 @@ T unary_gradient_value(UnaryOp op, T slope, T x, T y, T dy) {
     return dy;
 }
 
-inline UnaryOp unary_of(ActivationKind kind) {  // kind != none
+constexpr UnaryOp unary_of(ActivationKind kind) {  // kind != none
     switch (kind) {
         case ActivationKind::relu6:
             return UnaryOp::relu6;
@@ -79,18 +84,18 @@ inline UnaryOp unary_of(ActivationKind kind) {  // kind != none
 }
 
 template <class T>
-T activate(Activation act, T x) {
+constexpr T activate(Activation act, T x) {
     return act.kind == ActivationKind::none ? x : unary_value<T>(unary_of(act.kind), T(act.slope), x);
 }
 
 // dy * activation'(z) from y = activation(z) alone: leaky_relu keeps the sign of z because its slope is positive.
 template <class T>
-T activation_gradient(Activation act, T y, T dy) {
+constexpr T activation_gradient(Activation act, T y, T dy) {
     return act.kind == ActivationKind::none ? dy : unary_gradient_value<T>(unary_of(act.kind), T(act.slope), y, y, dy);
 }
 
 template <class T>
-T binary_value(BinaryOp op, T a, T b) {
+constexpr T binary_value(BinaryOp op, T a, T b) {
     switch (op) {
         case BinaryOp::add:
             return a + b;
@@ -107,7 +112,7 @@ T binary_value(BinaryOp op, T a, T b) {
 }
 
 template <class T>
-bool compare_value(CompareOp op, T a, T b) {
+constexpr bool compare_value(CompareOp op, T a, T b) {
     switch (op) {
         case CompareOp::equal:
             return a == b;
@@ -125,4 +130,4 @@ bool compare_value(CompareOp op, T a, T b) {
     return false;
 }
 
-}  // namespace ck::cpu::reference
+}  // namespace ck
