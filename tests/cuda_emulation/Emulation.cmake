@@ -29,3 +29,11 @@ endfunction()
 function(convkit_emulate)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-Wno-unknown-pragmas;-Wno-maybe-uninitialized;-Wno-psabi")
 endfunction()
+
+# How a program of the thread sanitizer's build is run: ${tsan_wrapper} PROGRAM, with ${tsan_options} as environment.
+# The detector's fixed addresses need the kernel to place memory where it always did.
+execute_process(COMMAND setarch -R true RESULT_VARIABLE refused OUTPUT_QUIET ERROR_QUIET)  # as some containers do
+if(NOT refused)
+    set(tsan_wrapper setarch -R)
+endif()
+set(tsan_options "TSAN_OPTIONS=halt_on_error=1 report_signal_unsafe=0 history_size=1")

@@ -14,7 +14,9 @@ namespace ck::selftest {
 namespace {
 
 int64_t checks = 0, failures = 0;
-bool cuda_wanted = true, thorough = false;
+bool cuda_wanted = true, thorough = false, sparse = false, cpu_only = false;
+constexpr int64_t kSparse = 6;  // of so many cases of an op one, the first
+int64_t cases = 0;              // of the op so far
 
 void check_thread_counts(const char* name, const char* isa, const Runs& runs, void* op,
                          std::initializer_list<Output> outputs) {
@@ -69,24 +71,32 @@ bool close(double got, double want, const Output& output, Bounds beyond) {
 }
 
 void run_everywhere(const char* name, const Runs& runs, void* op, std::initializer_list<Output> outputs) {
+    if (sparse && (!cuda_wanted || cases++ % kSparse != 0)) return;
     runs.with_double(op, cpu::backend_float64());
-    for (const std::string& isa : cpu::available_isas()) {
-        cpu::set_isa(isa);
-        check_thread_counts(name, isa.c_str(), runs, op, outputs);
+    if (!sparse) {
+        for (const std::string& isa : cpu::available_isas()) {
+            cpu::set_isa(isa);
+            check_thread_counts(name, isa.c_str(), runs, op, outputs);
+        }
     }
 #if defined(CK_SELFTEST_CUDA)
-    if (cuda_wanted) run_on_device(name, runs, op, outputs, thorough);
+    if (cuda_wanted && !cpu_only) run_on_device(name, runs, op, outputs, thorough);
 #endif
 }
 
-// The tests of the ops that are named, or of all; "--thorough" among the names runs every variant on the GPU.
+// The tests of the ops that are named, or of all. Among the names, "--thorough" runs every variant on the GPU, "--cpu"
+// none, and "--sparse" few cases, on the GPU alone: for a sanitizer that takes a hundred times as long.
 int run(std::set<std::string> names) {
     thorough = names.erase("--thorough") > 0;
+    sparse = names.erase("--sparse") > 0;
+    cpu_only = names.erase("--cpu") > 0;
+    if (sparse) set_num_threads(1);
     for (const std::string& isa : cpu::available_isas()) std::printf("%s ", isa.c_str());
     std::printf("\n");
 #define CK_OP(name, parameters)                                                             \
     if (names.empty() || names.count(#name)) {                                              \
         const int64_t before = checks;                                                      \
+        cases = 0;                                                                          \
         test_##name();                                                                      \
         std::printf("%-32s %6" PRId64 " checks\n", #name, checks - before);                 \
         if (checks == before) fail(#name, "every ISA", "the test checks nothing", 0, 0, 0); \
