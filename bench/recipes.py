@@ -19,7 +19,10 @@ Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [N,H,W,C], labels [N]
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD has Nesterov's momentum and one cycle of the learning rate, which peaks at ``lr``; Adam keeps ``lr``."""
+    """SGD has Nesterov's momentum and one cycle of the learning rate, which peaks at ``lr``; Adam keeps ``lr``.
+
+    ``cycle``: the share of the steps that lead up to the peak, and OneCycleLR's way there and back.
+    """
 
     model: str
     data: str
@@ -28,13 +31,18 @@ class Recipe:
     batch_size: int = 128
     optimizer: str = "sgd"
     weight_decay: float = 5e-4  # of filters and matrices
+    cycle: tuple[float, str] = (0.3, "cos")
+    label_smoothing: float = 0.0
     crop: int = 0  # pixels of padding around the images before a random window
+    fill: str = "constant"  # what they show
     flip: bool = False
     seed: int = 0
 
 
 RECIPES = {
-    "cifar10-resnet20": Recipe("resnet20", "cifar10", 18, 0.2, crop=4, flip=True),
+    "cifar10-resnet20": Recipe(
+        "resnet20", "cifar10", 20, 0.2, cycle=(0.2, "linear"), label_smoothing=0.1, crop=4, fill="reflect", flip=True
+    ),
     "fashion-mnist-resnet20": Recipe("resnet20", "fashion-mnist", 12, 0.2, crop=2, flip=True),
     "mnist-lenet": Recipe("illustrated.lenet", "mnist", 20, 1e-3, optimizer="adam", weight_decay=0.0, crop=2),
 }
@@ -73,7 +81,7 @@ def start(recipe: Recipe, train: Arrays, test: Arrays) -> Start:
     """A fresh model, and its data in the order and form that follow from the seed."""
     ck.manual_seed(recipe.seed)
     model = ck.models.build(recipe.model, num_classes=10, in_channels=train[0].shape[3])
-    steps = [ck.data.RandomCrop(train[0].shape[1], recipe.crop)] if recipe.crop else []
+    steps = [ck.data.RandomCrop(train[0].shape[1], recipe.crop, fill=recipe.fill)] if recipe.crop else []
     steps += [ck.data.RandomHorizontalFlip()] * recipe.flip
     groups, scheduler, scale = ck.optim.decay_groups(model, recipe.weight_decay), None, None
     training = ck.data.DataLoader(train, recipe.batch_size, shuffle=True, seed=recipe.seed)
@@ -84,7 +92,7 @@ def start(recipe: Recipe, train: Arrays, test: Arrays) -> Start:
         }
         scale = ck.data.Normalize(**model.normalisation)
         optimizer = ck.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-        scheduler = ck.optim.OneCycleLR(optimizer, recipe.lr, recipe.epochs * len(training))
+        scheduler = ck.optim.OneCycleLR(optimizer, recipe.lr, recipe.epochs * len(training), *recipe.cycle)
     else:
         optimizer = ck.optim.Adam(groups, lr=recipe.lr)
     if steps or scale:

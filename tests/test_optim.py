@@ -337,6 +337,9 @@ def test_one_cycle():
     assert found[0] == pytest.approx(1 / 25) and found[2] == 1.0 and found[9] == pytest.approx(1 / 25e4)
     assert found[:3] == sorted(found[:3]) and found[2:] == sorted(found[2:], reverse=True)
 
+    found = rates(lambda o: optim.OneCycleLR(o, 1.0, 11, 0.2, "linear"), 10)
+    assert np.diff(found, 2)[2:] == pytest.approx(np.zeros(7), abs=1e-12)
+
 
 @pytest.mark.parametrize(
     "name,options,count",
@@ -345,6 +348,7 @@ def test_one_cycle():
         ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}, 20),
         ("OneCycleLR", {"max_lr": 0.9, "total_steps": 21}, 21),
         ("OneCycleLR", {"max_lr": 0.9, "total_steps": 50, "pct_start": 0.13}, 50),
+        ("OneCycleLR", {"max_lr": 0.9, "total_steps": 50, "pct_start": 0.2, "anneal_strategy": "linear"}, 50),
         ("OneCycleLR", {"max_lr": 0.9, "total_steps": 8, "pct_start": 0.0}, 7),
         ("OneCycleLR", {"max_lr": 0.9, "total_steps": 8, "pct_start": 1.0}, 7),
     ],
@@ -415,6 +419,8 @@ def test_schedule_refusals():
         optim.OneCycleLR(optimizer, 1.0, 10, pct_start=1.5)
     with pytest.raises(ValueError, match=r"\[OneCycleLR\] max_lr needs one number for each of 1 groups"):
         optim.OneCycleLR(optimizer, [1.0, 2.0], 10)
+    with pytest.raises(ValueError, match=r"\[OneCycleLR\] anneal_strategy is"):
+        optim.OneCycleLR(optimizer, 1.0, 10, anneal_strategy="cosine")
     schedule = optim.OneCycleLR(optimizer, 1.0, 2)
     for damaged in ({}, {"steps": 1}, {"steps": 1, "base_lrs": [1.0, 2.0]}, {"steps": "x", "base_lrs": [1.0]}):
         with pytest.raises(ValueError):

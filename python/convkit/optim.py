@@ -331,14 +331,26 @@ class CosineAnnealingLR(Schedule):
 
 
 class OneCycleLR(Schedule):
-    """Cosine from max_lr / 25 up to max_lr in the first ``pct_start`` of the steps, then down to max_lr / 250,000.
+    """From max_lr / 25 up to max_lr in the first ``pct_start`` of the steps, then down to max_lr / 250,000.
 
-    The 1cycle policy (Smith and Topin 2018) with torch's factors. ``max_lr`` is a number, or one for each group; a step
-    beyond ``total_steps`` is a ValueError.
+    The 1cycle policy (Smith and Topin 2018) with torch's factors, along half a cosine each way (``anneal_strategy``
+    "cos") or a line ("linear"). ``max_lr`` is a number, or one for each group; a step beyond ``total_steps`` is a
+    ValueError.
     """
 
-    def __init__(self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int, pct_start: float = 0.3):
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | list[float],
+        total_steps: int,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+    ):
         _check_steps("OneCycleLR", total_steps=total_steps)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(
+                f'[OneCycleLR] anneal_strategy is "cos" or "linear". Received: anneal_strategy={anneal_strategy!r}.'
+            )
         if not 0 <= pct_start <= 1:
             raise ValueError(f"[OneCycleLR] pct_start is a share of the steps. Received: pct_start={pct_start}.")
         groups = len(optimizer.param_groups)
@@ -346,6 +358,7 @@ class OneCycleLR(Schedule):
         if len(peaks) != groups:
             raise ValueError(f"[OneCycleLR] max_lr needs one number for each of {groups} groups. Received: {max_lr}.")
         self.total_steps, self.pct_start = total_steps, pct_start
+        self._anneal = _cosine if anneal_strategy == "cos" else _line
         super().__init__(optimizer, peaks)
 
     def lr(self, base: float, steps: int) -> float:
@@ -353,8 +366,8 @@ class OneCycleLR(Schedule):
             raise ValueError(f"[OneCycleLR] the cycle ends after {self.total_steps} steps. Received: step {steps}.")
         peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
         if steps <= peak:
-            return _cosine(base / 25, base, steps / peak if peak > 0 else 1)
-        return _cosine(base, base / 25e4, (steps - peak) / (last - peak) if last > peak else 1)
+            return self._anneal(base / 25, base, steps / peak if peak > 0 else 1)
+        return self._anneal(base, base / 25e4, (steps - peak) / (last - peak) if last > peak else 1)
 
 
 def _data(tensors: Iterable[Tensor]) -> list[_core.Tensor]:
@@ -374,3 +387,7 @@ def _check_steps(name: str, **steps: int) -> None:
 def _cosine(start: float, end: float, share: float) -> float:
     """From ``start`` at share 0 to ``end`` at share 1 along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _line(start: float, end: float, share: float) -> float:
+    return start + (end - start) * share
