@@ -61,7 +61,12 @@ class Theirs:
         groups = [{"params": others, "weight_decay": recipe.weight_decay}, {"params": vectors}]
         self._optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
         self._scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, recipe.lr, total_steps=steps, cycle_momentum=False
+            self._optimizer,
+            recipe.lr,
+            total_steps=steps,
+            pct_start=recipe.pct_start,
+            anneal_strategy=recipe.anneal_strategy,
+            cycle_momentum=False,
         )
         self.losses, self.seconds = [], []
 

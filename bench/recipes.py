@@ -19,10 +19,7 @@ Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [N,H,W,C], labels [N]
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD has Nesterov's momentum and one cycle of the learning rate, which peaks at ``lr``; Adam keeps ``lr``.
-
-    ``cycle``: the share of the steps that lead up to the peak, and OneCycleLR's way there and back.
-    """
+    """SGD has Nesterov's momentum and one cycle of the learning rate, which peaks at ``lr``; Adam keeps ``lr``."""
 
     model: str
     data: str
@@ -31,7 +28,8 @@ class Recipe:
     batch_size: int = 128
     optimizer: str = "sgd"
     weight_decay: float = 5e-4  # of filters and matrices
-    cycle: tuple[float, str] = (0.3, "cos")
+    pct_start: float = 0.3  # this and the next as OneCycleLR has them
+    anneal_strategy: str = "cos"
     label_smoothing: float = 0.0
     crop: int = 0  # pixels of padding around the images before a random window
     fill: str = "constant"  # what they show
@@ -41,7 +39,16 @@ class Recipe:
 
 RECIPES = {
     "cifar10-resnet20": Recipe(
-        "resnet20", "cifar10", 20, 0.2, cycle=(0.2, "linear"), label_smoothing=0.1, crop=4, fill="reflect", flip=True
+        "resnet20",
+        "cifar10",
+        20,
+        0.2,
+        pct_start=0.2,
+        anneal_strategy="linear",
+        label_smoothing=0.1,
+        crop=4,
+        fill="reflect",
+        flip=True,
     ),
     "fashion-mnist-resnet20": Recipe("resnet20", "fashion-mnist", 12, 0.2, crop=2, flip=True),
     "mnist-lenet": Recipe("illustrated.lenet", "mnist", 20, 1e-3, optimizer="adam", weight_decay=0.0, crop=2),
@@ -92,7 +99,9 @@ def start(recipe: Recipe, train: Arrays, test: Arrays) -> Start:
         }
         scale = ck.data.Normalize(**model.normalisation)
         optimizer = ck.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-        scheduler = ck.optim.OneCycleLR(optimizer, recipe.lr, recipe.epochs * len(training), *recipe.cycle)
+        scheduler = ck.optim.OneCycleLR(
+            optimizer, recipe.lr, recipe.epochs * len(training), recipe.pct_start, recipe.anneal_strategy
+        )
     else:
         optimizer = ck.optim.Adam(groups, lr=recipe.lr)
     if steps or scale:

@@ -338,6 +338,7 @@ def test_one_cycle():
     assert found[:3] == sorted(found[:3]) and found[2:] == sorted(found[2:], reverse=True)
 
     found = rates(lambda o: optim.OneCycleLR(o, 1.0, 11, 0.2, "linear"), 10)
+    assert found[0] == 1 / 25 and found[1] == pytest.approx(0.84) and found[10] == pytest.approx(1 / 25e4)
     assert np.diff(found, 2)[2:] == pytest.approx(np.zeros(7), abs=1e-12)
 
 

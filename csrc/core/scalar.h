@@ -1,5 +1,5 @@
-// What each unary, binary, comparison and activation function is: for the plain loops and for CUDA's kernels, whose
-// compiler takes constexpr functions of the host.
+// What each unary, binary, comparison, activation and pointwise loss function is: for the plain loops and for CUDA's
+// kernels, whose compiler takes constexpr functions of the host.
 #pragma once
 #include <cmath>
 
@@ -128,6 +128,36 @@ constexpr bool compare_value(CompareOp op, T a, T b) {
             return a >= b;
     }
     return false;
+}
+
+template <class T>
+constexpr T pointwise_loss_value(PointwiseLoss kind, T beta, T x, T target) {
+    const T difference = x - target, distance = std::abs(difference);
+    switch (kind) {
+        case PointwiseLoss::mse:
+            return difference * difference;
+        case PointwiseLoss::smooth_l1:
+            return distance < beta ? distance * distance / (2 * beta) : distance - beta / 2;
+        case PointwiseLoss::bce_with_logits:  // -t log(sigmoid(x)) - (1-t) log(1-sigmoid(x)) without overflow
+            return (x <= 0 ? T(0) : x) - x * target + std::log1p(std::exp(-std::abs(x)));
+    }
+    return 0;
+}
+
+// d loss / dx
+template <class T>
+constexpr T pointwise_loss_slope(PointwiseLoss kind, T beta, T x, T target) {
+    const T difference = x - target;
+    switch (kind) {
+        case PointwiseLoss::mse:
+            return 2 * difference;
+        case PointwiseLoss::smooth_l1:
+            if (std::abs(difference) < beta) return difference / beta;
+            return difference > 0 ? T(1) : difference < 0 ? T(-1) : difference;  // 0 and NaN stay
+        case PointwiseLoss::bce_with_logits:
+            return sigmoid(x) - target;
+    }
+    return 0;
 }
 
 }  // namespace ck

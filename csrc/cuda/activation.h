@@ -7,7 +7,7 @@ namespace ck::cuda {
 
 // The kind is the same for all threads: asked once, not for each value.
 template <int n>
-__device__ __forceinline__ void activate(Activation act, float (&v)[n]) {
+__device__ __forceinline__ void activate_each(Activation act, float (&v)[n]) {
     if (act.kind == ActivationKind::none) return;
     if (act.kind == ActivationKind::relu) {
 #pragma unroll
@@ -18,7 +18,7 @@ __device__ __forceinline__ void activate(Activation act, float (&v)[n]) {
     for (int j = 0; j < n; ++j) v[j] = activate(act, v[j]);
 }
 template <int n>
-__device__ __forceinline__ void activation_gradient(Activation act, const float (&y)[n], float (&dy)[n]) {
+__device__ __forceinline__ void activation_gradient_each(Activation act, const float (&y)[n], float (&dy)[n]) {
     if (act.kind == ActivationKind::none) return;
     if (act.kind == ActivationKind::relu) {
 #pragma unroll

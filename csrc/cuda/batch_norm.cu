@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks)
         if (residual) load(residual + at, r);
 #pragma unroll
         for (int j = 0; j < n; ++j) z[j] = affine(j, z[j]) + r[j];
-        activate(act, z);
+        activate_each(act, z);
         store(y + at, z);
     }
 }
@@ -177,9 +177,9 @@ __device__ __forceinline__ void activation_gradient_of(const Affine<n>& affine, 
     } else {
 #pragma unroll
         for (int j = 0; j < n; ++j) result[j] = affine(j, x[j]);
-        activate(act, result);
+        activate_each(act, result);
     }
-    activation_gradient(act, result, dy);
+    activation_gradient_each(act, result, dy);
 }
 
 template <class T, int n>

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kElementwiseThreads, kBlocks)
         }
         const int64_t at = (image * lanes.pixels + pixel) * channels + c0;
         if (residual) add(residual + at, sum);
-        activate(act, sum);
+        activate_each(act, sum);
         store(to + at, sum);
     });
 }

@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kElementwiseThreads, kElementwiseBlocks / 2)
             if (here >= end) continue;
             const int64_t at = (image * lanes.pixels + here) * groups.out + d0;
             if (residual) add(residual + at, sum[m]);
-            activate(act, sum[m]);
+            activate_each(act, sum[m]);
             store(to + at, sum[m]);
         }
     });

@@ -1,6 +1,6 @@
 // Losses. A sum or mean takes two launches: every block leaves the sum of its rows, one block adds those in their
 // order.
-#include "cuda/activation.h"
+#include "core/scalar.h"
 #include "cuda/backend.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
@@ -135,32 +135,8 @@ struct PointwiseLossFunction {
     PointwiseLoss kind;
     float beta;
 
-    __device__ float value(float x, float target) const {
-        const float difference = x - target, distance = fabsf(difference);
-        switch (kind) {
-            case PointwiseLoss::mse:
-                return difference * difference;
-            case PointwiseLoss::smooth_l1:
-                return distance < beta ? distance * distance / (2 * beta) : distance - beta / 2;
-            case PointwiseLoss::bce_with_logits:  // -t log(sigmoid(x)) - (1-t) log(1-sigmoid(x)) without overflow
-                return (x <= 0 ? 0.0f : x) - x * target + log1pf(expf(-fabsf(x)));
-        }
-        return 0;
-    }
-
-    __device__ float slope(float x, float target) const {
-        const float difference = x - target;
-        switch (kind) {
-            case PointwiseLoss::mse:
-                return 2 * difference;
-            case PointwiseLoss::smooth_l1:
-                if (fabsf(difference) < beta) return difference / beta;
-                return difference > 0 ? 1.0f : difference < 0 ? -1.0f : difference;  // 0 and NaN stay
-            case PointwiseLoss::bce_with_logits:
-                return sigmoid(x) - target;
-        }
-        return 0;
-    }
+    __device__ float value(float x, float target) const { return pointwise_loss_value(kind, beta, x, target); }
+    __device__ float slope(float x, float target) const { return pointwise_loss_slope(kind, beta, x, target); }
 };
 
 // n neighbours of a factor that is 1 when p is null.

@@ -1,6 +1,6 @@
 // Pointwise ops. All are bound by memory: the switch over the operation is the same for all threads and hides behind
 // the loads.
-#include "cuda/activation.h"
+#include "core/scalar.h"
 #include "cuda/backend.h"
 #include "cuda/columns.h"
 #include "cuda/map.h"

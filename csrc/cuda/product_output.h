@@ -1,7 +1,7 @@
 // The result of a product: where its rows lie, which tile a block has, and how a tile leaves shared memory: with
 // bias, residual and activation, and with the moments of its columns.
 #pragma once
-#include "cuda/activation.h"
+#include "core/scalar.h"
 #include "cuda/moments.h"
 #include "cuda/operands.h"
 #include "cuda/tiles.h"

@@ -390,4 +390,5 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 def _line(start: float, end: float, share: float) -> float:
+    """The same along a line."""
     return start + (end - start) * share

@@ -30,10 +30,11 @@ function(convkit_emulate)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-Wno-unknown-pragmas;-Wno-maybe-uninitialized;-Wno-psabi")
 endfunction()
 
-# How a program of the thread sanitizer's build is run: ${tsan_wrapper} PROGRAM, with ${tsan_options} as environment.
+# The environment of programs that a sanitizer watches; those of the thread sanitizer run as ${tsan_wrapper} PROGRAM.
+set(asan_options "ASAN_OPTIONS=detect_leaks=0;UBSAN_OPTIONS=print_stacktrace=1")
 # The detector's fixed addresses need the kernel to place memory where it always did.
-execute_process(COMMAND setarch -R true RESULT_VARIABLE refused OUTPUT_QUIET ERROR_QUIET)  # as some containers do
-if(NOT refused)
+execute_process(COMMAND setarch -R true RESULT_VARIABLE setarch_refused OUTPUT_QUIET ERROR_QUIET)  # as some containers do
+if(NOT setarch_refused)
     set(tsan_wrapper setarch -R)
 endif()
 set(tsan_options "TSAN_OPTIONS=halt_on_error=1 report_signal_unsafe=0 history_size=1")

@@ -65,13 +65,13 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const
     };
     if (s.accumulate) add([&](int i) { return y[i] + s.y_offset; });
     if (residual) add(residual_row);
+    const bool relu = s.finish && s.act.kind == ActivationKind::relu;
     const bool relu6 = s.finish && s.act.kind == ActivationKind::relu6;
-    const bool relu = relu6 || (s.finish && s.act.kind == ActivationKind::relu);
     if (relu6) {
 #pragma GCC unroll 14
         for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
-            for (int j = 0; j < vectors; ++j) acc[i][j] = select(acc[i][j] > 6, set1(6), acc[i][j]);
+            for (int j = 0; j < vectors; ++j) acc[i][j] = Relu6{}(acc[i][j]);
     }
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
@@ -86,7 +86,7 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const
             }
         }
     }
-    if (relu || !s.finish || s.act.kind == ActivationKind::none) return;
+    if (relu || relu6 || !s.finish || s.act.kind == ActivationKind::none) return;
     for (int i = 0; i < rows; ++i) activate_row(s.act, s.columns, y[i] + s.y_offset);
 }
 

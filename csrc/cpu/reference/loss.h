@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 
+#include "core/scalar.h"
 #include "core/shapes.h"
 
 namespace ck::cpu::reference {
@@ -31,38 +32,6 @@ double divisor(const CrossEntropyShape& s, const int64_t* labels, const T* weigh
 }
 inline double divisor(const PointwiseLossShape& s) {
     return s.reduction == Reduction::mean ? double(s.n) : 1;
-}
-
-template <class T>
-T pointwise_loss_value(PointwiseLoss kind, T beta, T x, T target) {
-    const T difference = x - target, distance = std::abs(difference);
-    switch (kind) {
-        case PointwiseLoss::mse:
-            return difference * difference;
-        case PointwiseLoss::smooth_l1:
-            return distance < beta ? distance * distance / (2 * beta) : distance - beta / 2;
-        case PointwiseLoss::bce_with_logits:  // -t log(sigmoid(x)) - (1-t) log(1-sigmoid(x)) without overflow
-            return (x <= 0 ? T(0) : x) - x * target + std::log1p(std::exp(-std::abs(x)));
-    }
-    return 0;
-}
-
-// d loss / dx
-template <class T>
-T pointwise_loss_slope(PointwiseLoss kind, T beta, T x, T target) {
-    const T difference = x - target;
-    switch (kind) {
-        case PointwiseLoss::mse:
-            return 2 * difference;
-        case PointwiseLoss::smooth_l1:
-            if (std::abs(difference) < beta) return difference / beta;
-            return difference > 0 ? T(1) : difference < 0 ? T(-1) : difference;  // 0 and NaN stay
-        case PointwiseLoss::bce_with_logits: {
-            const T e = std::exp(-std::abs(x));
-            return (x >= 0 ? T(1) : e) / (1 + e) - target;
-        }
-    }
-    return 0;
 }
 
 }  // namespace ck::cpu::reference

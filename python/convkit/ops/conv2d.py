@@ -48,8 +48,7 @@ def conv2d_statistics(
 
     ``batch_norm(y, ..., training=True, statistics=statistics)`` then has y to read once less. The running statistics
     [O] move here (not while a checkpoint computes again). statistics: mean and variance [O], None where y has a single
-    value per channel.
-    Arguments and errors as those of the two.
+    value per channel. Arguments and errors as those of the two.
     """
     x, w, bias, _ = inputs = _tensors(x, w, bias)
     geometry = _geometry(x, w, stride, padding, dilation, groups)

@@ -17,9 +17,10 @@ def whole(op: str, name: str, value) -> int:
 
 def pair(op: str, name: str, value) -> tuple[int, int]:
     """``(h, w)`` from an int or a pair of ints. Signs and ranges are checked by the op itself."""
-    if type(value) is int:  # this and the next: what nearly every call brings, without the questions below
+    # An int and a pair of ints first: nearly every call, and the checks below are slow
+    if type(value) is int:
         return value, value
-    if _is_pair(value):
+    if _is_pair_of_ints(value):
         return value
     if _is_index(value):
         return (operator.index(value),) * 2
@@ -70,7 +71,7 @@ def _same(size: int, window: int, stride: int, dilation: int) -> tuple[int, int]
     return total // 2, total - total // 2
 
 
-def _is_pair(value) -> bool:
+def _is_pair_of_ints(value) -> bool:
     return type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int
 
 

@@ -20,7 +20,7 @@ def batch_norm(
     eps: float = 1e-5,
     activation: str | None = None,
     residual=None,
-    statistics=None,
+    statistics: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """activation((x - mean) / sqrt(var + eps) * weight + bias + residual), in one pass (Ioffe and Szegedy 2015).
 
@@ -28,7 +28,8 @@ def batch_norm(
     the shape of x. Training uses the statistics of x and moves the running ones in place,
     ``(1 - momentum) * old + momentum * new`` with the unbiased variance (both may be None); a single value per channel
     is a ValueError. Otherwise the running statistics normalise. ``statistics``: mean and variance [C] of x, as
-    ``ops.conv2d_statistics`` found them; training then looks for none, and leaves the running ones where they are.
+    ``ops.conv2d_statistics`` found them; training then looks for none, and leaves the running ones where they are. They
+    must be those of x: its gradient counts their share, and none goes into them.
     """
     x, activation = as_tensor(x), activation_name("batch_norm", activation)
     weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
