@@ -190,3 +190,18 @@ def test_deepcopy_of_a_leaf_is_independent():
     y = copy.deepcopy(x)
     y.copy_([5.0])
     assert x.item() == 1.0 and y.item() == 5.0 and y.requires_grad
+
+
+def test_gradients_share_no_memory():
+    a, b, c = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf(5.0, 6.0)
+    (a + b + c.reshape(1, 2).reshape(2)).sum().backward()
+    a.grad.copy_(ck.zeros(2))
+    assert b.grad.tolist() == c.grad.tolist() == [1, 1]
+
+
+def test_the_gradient_that_is_passed_stays_the_callers():
+    a, b, given = leaf(1.0, 2.0), leaf(3.0, 4.0), ck.ones(2)
+    a.backward(given)
+    (b + 1).backward(given)
+    given.copy_(ck.zeros(2))
+    assert a.grad.tolist() == b.grad.tolist() == [1, 1]

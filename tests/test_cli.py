@@ -283,3 +283,21 @@ def test_odd_metadata_of_a_weight_file(here, capsys):
     model.save(here / "scaled.safetensors")
     status, _, err = run(capsys, "predict", here / "black.png", "--weights", here / "scaled.safetensors")
     assert status == 2 and err.count("\n") == 1 and "must hold mean and std. Received: {'scale': 2}" in err
+
+
+def test_classes_are_the_folders_without_a_dot(capsys, here):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    for name in ("a", "b", ".ipynb_checkpoints"):
+        (here / "im" / name).mkdir(parents=True)
+        image.new("RGB", (28, 28)).save(here / "im" / name / "0.png")
+    assert train(capsys, "--data", "im")[0] == 0
+    assert ck.models.load(here / "runs/lenet5/last.safetensors").classes == ["a", "b"]
+    (here / "empty").mkdir()
+    status, _, err = run(capsys, "train", "lenet5", "--data", "empty")
+    assert status == 2 and "class" in err
+
+
+def test_a_closed_pipe_is_no_error_of_the_arguments():
+    command = f"{sys.executable} -m convkit summary vgg19 | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert result.returncode in (0, 128 + signal.SIGPIPE) and result.stderr == ""

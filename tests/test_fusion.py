@@ -293,3 +293,11 @@ def test_training_drops_what_was_folded_behind_a_residual():
     block.train()
     block(x)
     assert block.conv3 not in fusion._folded
+
+
+def test_an_error_of_the_pooling_names_the_pooling():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2))
+    with pytest.raises(ValueError, match=r"in layer '2' \(MaxPool2d\): \[max_pool2d\]"):
+        model(ck.zeros(1, 3, 3, 1))
+    with pytest.raises(ValueError, match=r"in layer '0' \(Conv2d\): \[conv2d\]"):
+        model(ck.zeros(1, 9, 9, 2))

@@ -366,3 +366,26 @@ def test_fused_error_names_the_layer():
     model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU())
     with pytest.raises(ValueError, match=r"^in layer '0' \(Conv2d\): \[conv2d\]"):
         model(rand(1, 4, 4, 3))
+
+
+def test_only_floating_dtypes():
+    with pytest.raises(TypeError, match="floating"):
+        nn.Linear(2, 2).to(ck.int64)
+
+
+def test_a_name_with_a_slash_is_refused():
+    with pytest.raises(ValueError, match="a/b"):
+        nn.Sequential({"a/b": nn.Linear(1, 1)})
+
+
+def test_a_hook_registered_twice_is_removed_once():
+    model, calls = nn.Linear(1, 1), []
+    hook = lambda *_: calls.append(1)  # noqa: E731
+    first, second = model.register_forward_hook(hook), model.register_forward_hook(hook)
+    first.remove()
+    first.remove()
+    model(rand(1, 1))
+    assert len(calls) == 1
+    second.remove()
+    model(rand(1, 1))
+    assert len(calls) == 1

@@ -422,6 +422,10 @@ def test_schedule_refusals():
         optim.OneCycleLR(optimizer, [1.0, 2.0], 10)
     with pytest.raises(ValueError, match=r"\[OneCycleLR\] anneal_strategy is"):
         optim.OneCycleLR(optimizer, 1.0, 10, anneal_strategy="cosine")
+    with pytest.raises(ValueError, match="max_norm"):
+        optim.clip_gradients(make_params(), -1.0)
+    with pytest.raises(TypeError, match=r"\[SGD\] params is an iterable"):
+        optim.SGD(make_params()[0], lr=0.1)
     schedule = optim.OneCycleLR(optimizer, 1.0, 2)
     for damaged in ({}, {"steps": 1}, {"steps": 1, "base_lrs": [1.0, 2.0]}, {"steps": "x", "base_lrs": [1.0]}):
         with pytest.raises(ValueError):

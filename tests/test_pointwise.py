@@ -106,3 +106,40 @@ def test_binary_is_bitwise_stable(threads):
     rng = np.random.default_rng(0)
     arrays = {"a": distinct(rng, (130, 1031)), "b": distinct(rng, (1031,), 0.5, 3)}
     assert_bitwise_stable(make_case("binary", arguments={"operator": "div"}, **arrays), threads)
+
+
+def test_large_integers_are_exact():
+    large = 2**53 + 1  # no double
+    assert (ck.tensor([0]) + large).tolist() == [large]
+    assert (ck.tensor([large, large - 1]) == large).tolist() == [True, False]
+    assert ck.full((2,), -(2**63)).tolist() == [-(2**63)] * 2
+    assert ck.arange(large, large + 3).tolist() == [large, large + 1, large + 2]
+    assert (ck.tensor([1, 2]) < 2**70).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ck.full((1,), 2**63),
+        lambda: ck.tensor([0]) + 2**70,
+        lambda: ck.arange(2) * 1e30,
+        lambda: ck.full(2, np.nan, dtype="int64"),
+        lambda: ck.full(2, 300, dtype="uint8"),
+        lambda: ck.pad(ck.zeros(2, dtype="uint8"), ((1, 1),), 256),
+    ],
+)
+def test_a_number_that_an_integer_cannot_hold(call):
+    with pytest.raises(ValueError, match="cannot hold this number"):
+        call()
+
+
+@pytest.mark.parametrize("number", [1.5, np.float32(1.5), np.float16(0.5), 1j])
+def test_an_integer_tensor_takes_integers(number):
+    with pytest.raises(TypeError):
+        ck.arange(2) + number
+
+
+def test_gradient_of_the_power_zero():
+    x = ck.tensor([0.0, 2.0], requires_grad=True)
+    (x**0).sum().backward()
+    assert x.grad.tolist() == [0, 0]

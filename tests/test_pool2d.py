@@ -156,3 +156,14 @@ def test_no_images_cost_no_time(each_isa):
     """However large the planes would be."""
     assert ck.adaptive_avg_pool2d(np.zeros((0, 4, 4, 3), np.float32), 2**31 - 1).shape == (0, 2**31 - 1, 2**31 - 1, 3)
     assert ck.max_pool2d(np.zeros((0, 2**40, 2, 3), np.float32), 2).shape == (0, 2**39, 1, 3)
+
+
+@pytest.mark.parametrize("op", [ck.max_pool2d, ck.avg_pool2d])
+def test_ceil_mode_takes_a_window_that_reaches_beyond_the_image(op, each_isa):
+    x = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
+    assert op(ck.tensor(x), 4, ceil_mode=True).tolist() == [[[[8 if op is ck.max_pool2d else 4]]]]
+    assert op(ck.tensor(x), (4, 2), ceil_mode=True).shape == (1, 1, 2, 1)
+    with pytest.raises(ValueError, match=r"ceil\("):
+        op(ck.tensor(x), 4, stride=1, ceil_mode=True)
+    with pytest.raises(ValueError, match=r"floor\("):
+        op(ck.tensor(x), 4)

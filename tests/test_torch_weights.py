@@ -347,3 +347,9 @@ def test_a_whole_model_is_refused(tmp_path, torch):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "w")
     with pytest.raises(ValueError, match=r"asks for torch\.nn\.modules\.linear\.Linear, .*\(model\.state_dict\(\)"):
         interop.load_torch(tmp_path / "w", nn.Linear(2, 2))
+
+
+def test_a_counter_with_an_axis():
+    model = network()
+    interop.load_torch(torch_state() | {"1.num_batches_tracked": np.array([7])}, model, flatten=FLATTEN)
+    assert model[1].num_batches_tracked.item() == 7 and model[1].num_batches_tracked.shape == ()

@@ -125,6 +125,7 @@ void bind_tensor(py::module_& m) {
         .def_property_readonly("dtype", &Tensor::dtype)
         .def_property_readonly("device", [](const Tensor& t) { return t.device().str(); })
         .def_property_readonly("version", &version_of)
+        .def_property_readonly("address", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw()); })
         .def("reshape", &Tensor::reshape, py::arg("shape"))
         .def("item", &item);
     py::class_<BFloat16>(m, "BFloat16", "The dtype of mixed precision on CUDA: float32 with 16 bits less of mantissa.")

@@ -27,10 +27,11 @@ int64_t output_count(const char* op, const Axis& a, bool ceil_mode) {
         "padding must be at most half the window, (dilation*(kernel_size-1)+1)/2, on each side. Received: padding=(",
         a.before, ",", a.after, "), kernel_size=", a.window, ", dilation=", a.dilation, " along ", a.input, ".");
     const int64_t room = a.size + a.before + a.after - window_extent(a);
-    CK_CHECK(room >= 0, op, "the window must fit into the padded input: ", a.output, " = floor((", a.input,
-             " + pad_before + pad_after - dilation*(kernel_size-1) - 1) / stride) + 1 = floor((", a.size, " + ",
-             a.before, " + ", a.after, " - ", a.dilation, "*(", a.window, "-1) - 1) / ", a.stride,
-             ") + 1 must be at least 1. Received: ", a.input, "=", a.size, ".");
+    CK_CHECK(room >= 0 || (ceil_mode && room > -a.stride), op, "the window must fit into the padded input: ", a.output,
+             ceil_mode ? " = ceil((" : " = floor((", a.input,
+             " + pad_before + pad_after - dilation*(kernel_size-1) - 1) / stride) + 1 = ",
+             ceil_mode ? "ceil((" : "floor((", a.size, " + ", a.before, " + ", a.after, " - ", a.dilation, "*(",
+             a.window, "-1) - 1) / ", a.stride, ") + 1 must be at least 1. Received: ", a.input, "=", a.size, ".");
     int64_t count = (ceil_mode ? ceil_div(room, a.stride) : room / a.stride) + 1;
     // A window must start in the input or in the padding before it.
     if (ceil_mode && (count - 1) * a.stride >= a.size + a.before) --count;

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include "cuda/runtime.h"
 #include "ops/backend.h"
@@ -39,6 +41,18 @@ int64_t dot(const Shape& a, const Shape& b) {
     int64_t sum = 0;
     for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
     return sum;
+}
+
+// value, towards zero for an integer; ValueError where the type does not reach that far.
+template <class T>
+T element_of(const char* op, DType dtype, double value) {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+        const double lowest = static_cast<double>(std::numeric_limits<T>::min());
+        const double above = std::ldexp(1.0, std::numeric_limits<T>::digits);  // 2^63 is a double, 2^63 - 1 is none
+        CK_CHECK((value > lowest - 1 || value == lowest) && value < above, op, name(dtype),
+                 " cannot hold this number. Received: ", value, ".");
+    }
+    return static_cast<T>(value);
 }
 
 }  // namespace
@@ -109,7 +123,7 @@ Tensor cast(const Tensor& x, DType dtype) {
 Tensor full(const Shape& shape, double value, DType dtype, Device device) {
     Tensor y = Tensor::empty("full", shape, dtype, device);
     visit_all(dtype, [&](auto zero) {
-        const auto element = static_cast<decltype(zero)>(value);
+        const auto element = element_of<decltype(zero)>("full", dtype, value);
         backend<float>(device).fill(y.numel(), itemsize(dtype), &element, y.raw());
     });
     return y;

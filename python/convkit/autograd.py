@@ -141,15 +141,17 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
                 f"[backward] a tensor that is not a scalar needs the argument grad. Received: shape {tensor.shape}."
             )
         grad = _core.full(tensor._data.shape, 1.0, tensor._data.dtype, tensor._data.device)
+        taken = set()
     else:
         grad = as_tensor(grad)._data
+        taken = {grad.address}  # it stays the caller's
         if (grad.shape, grad.dtype, grad.device) != (tensor._data.shape, tensor._data.dtype, tensor._data.device):
             raise ValueError(
                 f"[backward] grad must match the tensor. Received: grad {grad.shape} {grad.dtype} on "
                 f"{grad.device}, tensor {tensor.shape} {tensor.dtype} on {tensor.device}."
             )
     if tensor._node is None:
-        _accumulate(tensor, grad)
+        _accumulate(tensor, grad, taken)
         return
     order = _topological(tensor._node)
     if any(node.backward is None for node in order):
@@ -164,7 +166,7 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
                 if target is None or gradient is None:
                     continue
                 if type(target) is not Node:
-                    _accumulate(target, gradient)
+                    _accumulate(target, gradient, taken)
                 elif target in pending:
                     pending[target] = _core.add(pending[target], gradient)
                 else:
@@ -174,11 +176,16 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
             node.inputs = ()
 
 
-def _accumulate(leaf, gradient) -> None:
-    if leaf.grad is None:
-        leaf.grad = Tensor(gradient)
-    else:
+def _accumulate(leaf, gradient, taken: set[int]) -> None:
+    """Adds to ``leaf.grad``. Memory at the addresses ``taken`` has an owner: writing one gradient moves no other."""
+    if leaf.grad is not None:
         leaf.grad = Tensor(_core.add(leaf.grad._data, gradient))
+        return
+    if gradient.address in taken:
+        shared, gradient = gradient, _core.full(gradient.shape, 0, gradient.dtype, gradient.device)
+        _core.copy_into(gradient, shared)
+    taken.add(gradient.address)
+    leaf.grad = Tensor(gradient)
 
 
 from .tensor import Tensor, as_tensor  # noqa: E402  (Tensor's methods call this module)

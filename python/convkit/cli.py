@@ -157,7 +157,7 @@ class _Source:
             self._load, self.classes = load, list(data.CLASSES[name])
         elif self._root.is_dir():
             self._load, self.channels = None, 3
-            self.classes = sorted(entry.name for entry in self._folder("train").iterdir() if entry.is_dir())
+            self.classes = data.ImageFolder(self._folder("train"), None).classes
         else:
             raise FileNotFoundError(f"--data must be {', '.join(_DATA_SETS)} or a folder. Received: {name}")
 

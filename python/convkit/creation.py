@@ -8,7 +8,7 @@ import operator
 import numpy as np
 
 from . import _core, dtypes, ops
-from .tensor import Tensor
+from .tensor import Tensor, as_tensor
 
 
 def _shape(shape) -> tuple[int, ...]:
@@ -31,7 +31,7 @@ def full(shape, value, dtype=None, device: str = "cpu", requires_grad: bool = Fa
         dtype = _dtype_of(value)
     device = ops.device_name("full", device)
     dtype = dtypes.as_dtype("full", dtype, device)
-    return Tensor(_core.full(_shape(shape), value, dtype, device), requires_grad)
+    return Tensor(ops.pointwise.filled("full", _shape(shape), value, dtype, device), requires_grad)
 
 
 def zeros(*shape, dtype=dtypes.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
@@ -51,4 +51,7 @@ def arange(start, stop=None, step=1, dtype=None, device: str = "cpu") -> Tensor:
     if dtype is None:
         dtype = _dtype_of(start, stop, step)
     device = ops.device_name("arange", device)
-    return Tensor(_core.arange(start, stop, step, dtypes.as_dtype("arange", dtype, device), device))
+    dtype = dtypes.as_dtype("arange", dtype, device)
+    if dtype.kind in "iu" and max(abs(start), abs(stop)) > 2**53:  # a double, which the core takes, is not enough
+        return Tensor(as_tensor(np.arange(start, stop, step, dtype))._data).to(device)
+    return Tensor(_core.arange(start, stop, step, dtype, device))

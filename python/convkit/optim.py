@@ -31,6 +31,8 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[int, dict[str, Any]] = {}  # by the parameter's number, counted through the groups
+        if isinstance(params, Tensor):
+            raise TypeError(f"[{self._name}] params is an iterable of tensors or of dicts. Received: one Tensor.")
         groups = list(params)
         if not groups:
             raise ValueError(f"[{self._name}] there is no parameter to optimize.")
@@ -251,6 +253,8 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
 
     Returns the norm they had (Pascanu et al. 2013). Where it is infinite or NaN, which no factor cures, they stay.
     """
+    if not max_norm >= 0:
+        raise ValueError(f"[clip_gradients] max_norm must not be negative. Received: max_norm={max_norm}.")
     learned = [parameter for parameter in parameters if parameter.grad is not None]
     squares = [(parameter.grad * parameter.grad).sum() for parameter in learned]
     norm = math.sqrt(sum(squares[1:], squares[0]).item()) if squares else 0.0

@@ -123,7 +123,10 @@ class Tensor(_core.TensorBase):
         return _restore, (type(self), _values(self).copy(), self.requires_grad, self.device, self.dtype.name)
 
     def copy_(self, other) -> Tensor:
-        """Overwrites the elements in place; shapes and dtypes must agree. Not recorded."""
+        """Overwrites the elements in place; shapes and dtypes must agree.
+
+        Not recorded: a backward pass that needs the old values, and comes later, computes with the new ones.
+        """
         _core.copy_into(self._data, as_tensor(other)._data)
         return self
 

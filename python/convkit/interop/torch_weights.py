@@ -56,6 +56,8 @@ def load_torch(
     for name, value in own.items():
         if name.rpartition(".")[2] == "num_batches_tracked":
             state.setdefault(name, value)
+            if np.shape(state[name]) == (1,):  # as some exporters write it
+                state[name] = np.reshape(state[name], ())
     return model.load_state_dict(state, strict)
 
 

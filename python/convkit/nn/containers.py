@@ -32,7 +32,7 @@ class _Container(Module):
     def _adopt(self, name: str, module: Module) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"[{type(self).__name__}] holds modules only. Received: {module!r}.")
-        if hasattr(type(self), name) or "." in name:
+        if hasattr(type(self), name) or "." in name or "/" in name:
             raise ValueError(f"[{type(self).__name__}] this name cannot be a module's. Received: {name!r}.")
         setattr(self, name, module)
 

@@ -65,7 +65,12 @@ def run(modules: list[Module], x: Tensor) -> Tensor:
             index += 1
         pooled = index < count and halved(module, modules[index - 1], modules[index])
         index += pooled
-        x = _call(module, x, activation, parameters, pooled, statistics)
+        try:
+            x = _call(module, x, activation, parameters, pooled, statistics)
+        except ValueError:
+            if pooled:  # one by one, the error names the module that it is about
+                modules[index - 1](_call(module, x, activation, parameters, False, statistics))
+            raise
     return x
 
 

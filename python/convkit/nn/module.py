@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import _core, weights
+from .. import _core, dtypes, weights
 from ..tensor import Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ class HookHandle:
         self._module, self._hook = module, hook
 
     def remove(self) -> None:
-        self._module._forward_hooks = tuple(hook for hook in self._module._forward_hooks if hook is not self._hook)
+        hooks = list(self._module._forward_hooks)
+        if self._hook in hooks:
+            hooks.remove(self._hook)  # once: it may have been registered several times
+        self._module._forward_hooks, self._hook = tuple(hooks), None
 
 
 class Module:
@@ -172,8 +175,10 @@ class Module:
         """Move parameters, gradients and buffers to a device ("cpu", "cuda:0"), or convert floating ones to a dtype.
 
         Parameters stay the same objects, so an optimizer that holds them keeps working. Counters (integer buffers) stay
-        on the CPU: a step must not wait for the device to count.
+        on the CPU: a step must not wait for the device to count. TypeError for a dtype that is not a floating one.
         """
+        if not isinstance(device, str) and dtypes.as_dtype("to", device, "cuda").kind != "f":
+            raise TypeError(f"[to] parameters are floating numbers. Received: {device!r}.")
         for value in (*self.parameters(), *(b for b in self.buffers() if b.dtype.kind == "f")):
             value._data = _convert(value, device)._data
             if value.grad is not None:

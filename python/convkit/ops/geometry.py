@@ -76,7 +76,7 @@ def _is_pair_of_ints(value) -> bool:
 
 
 def _is_index(value) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    return hasattr(value, "__index__") and not isinstance(value, bool) and not getattr(value, "ndim", 0)
 
 
 def _is_sequence(value, length: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import operator
 
 import numpy as np
 
@@ -91,9 +92,24 @@ def _operands(op: str, a, b) -> tuple[Tensor, Tensor]:
 
 def _like(op: str, number, tensor: Tensor) -> Tensor:
     dtype = tensor.dtype
-    if dtype.kind != "f" and (isinstance(number, float) and not number.is_integer()):
+    if not isinstance(number, numbers.Real | np.bool_):
+        raise TypeError(f"[{op}] numbers are real. Received: {number}.")
+    if dtype.kind != "f" and not isinstance(number, numbers.Integral) and not float(number).is_integer():
         raise TypeError(f"[{op}] a {dtype} tensor needs an integer. Received: {number} (use astype).")
-    return Tensor(_core.full((), number, dtype, tensor.device))
+    return Tensor(filled(op, (), number, dtype, tensor.device))
+
+
+def filled(op: str, shape, number, dtype, device: str) -> _core.Tensor:
+    """``shape`` full of ``number``; ValueError where an integer dtype does not reach that far."""
+    if isinstance(number, numbers.Integral) and dtype.kind in "iu":  # a double, which the core takes, is not enough
+        number, limits = operator.index(number), np.iinfo(dtype)
+        if not limits.min <= number <= limits.max:
+            raise ValueError(f"[{op}] {dtype} cannot hold this number. Received: {number}.")
+        if not -(2**53) <= number <= 2**53:
+            data = _core.full(shape, 0, dtype, device)
+            _core.copy_into(data, as_tensor(np.full(shape, number, dtype))._data)
+            return data
+    return _core.full(shape, number, dtype, device)
 
 
 def add(a, b) -> Tensor:
@@ -150,13 +166,16 @@ def divide(a, b) -> Tensor:
 
 def power(a, b) -> Tensor:
     """a ** b with broadcasting. The gradient of b needs a > 0, as log(a) does."""
+    constant = isinstance(b, numbers.Number) and b == 0
     a, b = _operands("power", a, b)
     u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
     y = _core.power(u, v)
 
     def backward(dy):
         da = db = None
-        if a_wanted:
+        if a_wanted and constant:
+            da = _core.full(u.shape, 0, u.dtype, u.device)  # where u = 0 as well
+        elif a_wanted:
             one = _core.full((), 1.0, v.dtype, v.device)
             slope = _core.multiply(v, _core.power(u, _core.subtract(v, one)))
             da = _core.sum_to_shape(_core.multiply(dy, slope), u.shape)
@@ -176,6 +195,6 @@ def compare(name: str, a, b) -> Tensor:
     """bool tensor of a <name> b with broadcasting; NaN compares unequal. Mixed dtypes compare by value."""
     a = as_tensor(a)
     if isinstance(b, numbers.Number):
-        exact = np.int64 if isinstance(b, numbers.Integral) else np.float64
-        b = Tensor(_core.full((), b, a.dtype if a.dtype.kind == "f" else np.dtype(exact), a.device))
+        exact = np.int64 if isinstance(b, numbers.Integral) and -(2**63) <= b < 2**63 else np.float64
+        b = Tensor(filled(name, (), b, a.dtype if a.dtype.kind == "f" else np.dtype(exact), a.device))
     return Tensor(_COMPARISONS[name](a._data, as_tensor(b)._data))
