@@ -394,5 +394,5 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 def _line(start: float, end: float, share: float) -> float:
-    """The same along a line."""
-    return start + (end - start) * share
+    """The same along a line, which ends there: after the last step of a cycle the share is above 1."""
+    return start + (end - start) * min(share, 1)
