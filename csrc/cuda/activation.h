@@ -14,8 +14,10 @@ __device__ __forceinline__ void activate_each(Activation act, float (&v)[n]) {
         for (int j = 0; j < n; ++j) v[j] = unary_value(UnaryOp::relu, 0.0f, v[j]);
         return;
     }
+    const UnaryOp op = unary_of(act.kind);
+    const float slope = static_cast<float>(act.slope);
 #pragma unroll
-    for (int j = 0; j < n; ++j) v[j] = activate(act, v[j]);
+    for (int j = 0; j < n; ++j) v[j] = unary_value(op, slope, v[j]);
 }
 template <int n>
 __device__ __forceinline__ void activation_gradient_each(Activation act, const float (&y)[n], float (&dy)[n]) {
