@@ -53,5 +53,5 @@ def arange(start, stop=None, step=1, dtype=None, device: str = "cpu") -> Tensor:
     device = ops.device_name("arange", device)
     dtype = dtypes.as_dtype("arange", dtype, device)
     if dtype.kind in "iu" and max(abs(start), abs(stop)) > 2**53:  # a double, which the core takes, is not enough
-        return Tensor(as_tensor(np.arange(start, stop, step, dtype))._data).to(device)
+        return as_tensor(np.arange(start, stop, step, dtype)).to(device)
     return Tensor(_core.arange(start, stop, step, dtype, device))

@@ -166,15 +166,15 @@ def divide(a, b) -> Tensor:
 
 def power(a, b) -> Tensor:
     """a ** b with broadcasting. The gradient of b needs a > 0, as log(a) does."""
-    constant = isinstance(b, numbers.Number) and b == 0
+    is_one = isinstance(b, numbers.Number) and b == 0
     a, b = _operands("power", a, b)
     u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
     y = _core.power(u, v)
 
     def backward(dy):
         da = db = None
-        if a_wanted and constant:
-            da = _core.full(u.shape, 0, u.dtype, u.device)  # where u = 0 as well
+        if a_wanted and is_one:
+            da = _core.full(u.shape, 0, u.dtype, u.device)  # at u = 0 the slope below would be 0 * infinity
         elif a_wanted:
             one = _core.full((), 1.0, v.dtype, v.device)
             slope = _core.multiply(v, _core.power(u, _core.subtract(v, one)))
