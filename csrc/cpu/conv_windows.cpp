@@ -7,6 +7,7 @@ namespace ck::cpu {
 namespace {
 
 constexpr int64_t kLeastColumns = 32;  // of a block, however wide the image
+constexpr int64_t kPixelsAhead = 8;  // of a copy: some channels of each pixel, which the hardware does not foresee
 
 // Rows of x that `count` output rows of one image need; of a one-row filter only those it meets.
 int64_t input_rows(const DirectConv& s, int64_t count) {
@@ -52,6 +53,8 @@ void copy_row(const DirectConv& s, int64_t pixel_step, const float* x, int64_t h
         return;
     }
     for (int64_t i = first; i < last; ++i, src += w_step * s.pixel, dst += pixel_step) {
+        if (s.pixel > s.c)
+            for (int64_t c = 0; c < s.c; c += 16) __builtin_prefetch(src + kPixelsAhead * w_step * s.pixel + c);
         std::memcpy(dst, src, bytes(s.c));
     }
 }
