@@ -155,11 +155,12 @@ void depthwise_line(const DepthwiseLine& s) {
     for (int64_t q = 0; q < s.columns.pixels; ++q) activate_row(s.act, s.channels, s.y + q * s.y_pixel);
 }
 
-// Weight gradient. Sums of a tile of outputs start at zero and are added to dw once: short chains of roundings.
+// Weight gradient. Sums of a line or tile of outputs start at zero and are added to dw once: short chains of roundings.
 
 // Outputs of a sliding tile of a weight gradient, whose dy stay in registers (with 16 of them, partly as operands in
 // the first-level cache). The maps of networks for 224 x 224 images are multiples of 7 wide.
 constexpr int kWeightPixels = 7;
+constexpr int kNarrowLine = 2 * kWeightPixels;
 
 template <int pixels, int stride, class Lanes>
 CK_INLINE void depthwise_weight_slide(const DepthwiseWeights& s, Lanes lanes, int64_t q, int64_t c, vf (&sum)[3][3]) {
@@ -185,24 +186,46 @@ CK_INLINE void depthwise_weight_slide(const DepthwiseWeights& s, Lanes lanes, in
     }
 }
 
+template <class Lanes>
+CK_INLINE void add_weight_sums(const DepthwiseWeights& s, Lanes lanes, int64_t c, const vf (&sum)[3][3]) {
+#pragma GCC unroll 3
+    for (int r = 0; r < 3; ++r) {
+        if (r >= s.rows) break;
+#pragma GCC unroll 3
+        for (int t = 0; t < 3; ++t) {
+            float* to = s.dw + r * s.columns.taps * s.channels + t * s.channels + c;
+            lanes.store(to, lanes.load(to) + sum[r][t]);
+        }
+    }
+}
+
+// The sums of a vector of channels stay in registers along the line.
 template <int stride>
-void depthwise_weights_slide(const DepthwiseWeights& s, Outputs middle) {
+void depthwise_weights_by_channel(const DepthwiseWeights& s, Outputs middle) {
     for_vectors(s.channels, [&](int64_t c, auto lanes) {
         vf sum[3][3] = {};
         int64_t q = middle.begin;
         for (; q + kWeightPixels <= middle.end; q += kWeightPixels)
             depthwise_weight_slide<kWeightPixels, stride>(s, lanes, q, c, sum);
         for (; q < middle.end; ++q) depthwise_weight_slide<1, stride>(s, lanes, q, c, sum);
-#pragma GCC unroll 3
-        for (int r = 0; r < 3; ++r) {
-            if (r >= s.rows) break;
-#pragma GCC unroll 3
-            for (int t = 0; t < 3; ++t) {
-                float* to = s.dw + r * s.columns.taps * s.channels + t * s.channels + c;
-                lanes.store(to, lanes.load(to) + sum[r][t]);
-            }
-        }
+        add_weight_sums(s, lanes, c, sum);
     });
+}
+
+// Memory is read from end to end.
+template <int pixels, int stride>
+CK_INLINE void depthwise_weights_tile(const DepthwiseWeights& s, int64_t q) {
+    for_vectors(s.channels, [&](int64_t c, auto lanes) {
+        vf sum[3][3] = {};
+        depthwise_weight_slide<pixels, stride>(s, lanes, q, c, sum);
+        add_weight_sums(s, lanes, c, sum);
+    });
+}
+template <int stride>
+void depthwise_weights_by_tile(const DepthwiseWeights& s, Outputs middle) {
+    int64_t q = middle.begin;
+    for (; q + kWeightPixels <= middle.end; q += kWeightPixels) depthwise_weights_tile<kWeightPixels, stride>(s, q);
+    for (; q < middle.end; ++q) depthwise_weights_tile<1, stride>(s, q);
 }
 
 // Any filter: tap by tap, over the outputs that have it; two sums hide the latency of each other.
@@ -234,7 +257,11 @@ void depthwise_weights(const DepthwiseWeights& s) {
     if (s.columns.taps != 3 || s.rows > 3 || s.columns.dilation != 1 || s.columns.stride > 2)
         return depthwise_weights_taps(s);
     const Outputs middle = outputs_inside(s.columns, false);  // the others meet no input
-    s.columns.stride == 1 ? depthwise_weights_slide<1>(s, middle) : depthwise_weights_slide<2>(s, middle);
+    // Narrow lines have many channels, more than the first-level cache holds of a line.
+    if (s.columns.pixels <= kNarrowLine)
+        s.columns.stride == 1 ? depthwise_weights_by_tile<1>(s, middle) : depthwise_weights_by_tile<2>(s, middle);
+    else
+        s.columns.stride == 1 ? depthwise_weights_by_channel<1>(s, middle) : depthwise_weights_by_channel<2>(s, middle);
 }
 
 constexpr DepthwiseKernels kDepthwiseKernels = {depthwise_line, depthwise_weights};
