@@ -1,10 +1,11 @@
 """Errors of convkit's networks against PyTorch in float64: the same weights, 224x224, both precisions, one thread.
 
-    python bench/equality.py [--draws 8] [--json FILE]
+    python bench/equality.py [TASK...] [--draws 8] [--json FILE]
 
-Logits of one image in evaluation; the gradients of one training step of two images. Errors are norm(a-b)/norm(b), of a
-step the largest over all parameters. A ReLU within rounding of zero goes either way and moves the gradients of all
-layers before it by up to percents, so single draws say little; PyTorch's own float32 is beside ours.
+Logits of one image in evaluation (infer:vgg16:1); the gradients of one training step of two images (train:resnet18:2).
+Errors are norm(a-b)/norm(b), of a step the largest over all parameters. A ReLU within rounding of zero goes either way
+and moves the gradients of all layers before it by up to percents, so single draws say little, and even the mean of 32
+is a matter of luck; PyTorch's own float32 is beside ours. With --json, results join those of other tasks in the file.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import convkit as ck
 from peers.torch_networks import Twin
 from tasks import parse
 
-LOGITS = ("resnet18", "resnet50", "vgg16", "alexnet", "mobilenet_v2")
-STEPS = ("resnet18", "resnet50")
+TASKS = [f"infer:{name}:1" for name in ("resnet18", "resnet50", "vgg16", "alexnet", "mobilenet_v2")]
+TASKS += [f"train:{name}:2" for name in ("resnet18", "resnet50")]
 
 
 def draw(name: str, batch: int, seed: int) -> dict[str, np.ndarray]:
@@ -82,23 +83,24 @@ def errors(task, seed: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", metavar="TASK", nargs="*", help="default: all")
     parser.add_argument("--draws", type=int, default=8, help="of a training step (8)")
     parser.add_argument("--json", type=Path, help="file for the results")
     args = parser.parse_args()
     torch.set_num_threads(1)
     ck.set_num_threads(1)
     results: dict[str, dict] = {}
-    for kind, names, batch, draws in (("infer", LOGITS, 1, 1), ("train", STEPS, 2, args.draws)):
-        for name in names:
-            task = parse(f"{kind}:{name}:{batch}")
-            found = [errors(task, seed) for seed in range(draws)]
-            results[str(task)] = {who: [float(f"{e[who]:.3g}") for e in found] for who in found[0]}
-            for who, values in results[str(task)].items():
-                middle = f"mean {mean(values):.1e}, median {median(values):.1e}"
-                print(f"{task!s:22} {who:8} {middle}, {min(values):.1e} to {max(values):.1e}", flush=True)
+    for text in args.tasks or TASKS:
+        task = parse(text)
+        found = [errors(task, seed) for seed in range(args.draws if task.training else 1)]
+        results[text] = {who: [float(f"{e[who]:.3g}") for e in found] for who in found[0]}
+        for who, values in results[text].items():
+            middle = f"mean {mean(values):.1e}, median {median(values):.1e}"
+            print(f"{text:22} {who:8} {middle}, {min(values):.1e} to {max(values):.1e}", flush=True)
     if args.json:
         facts = {"torch": torch.__version__, "config": ck.show_config().splitlines()}
-        args.json.write_text(json.dumps({"machine": facts, "results": results}, indent=1) + "\n")
+        known = json.loads(args.json.read_text())["results"] if args.json.exists() else {}
+        args.json.write_text(json.dumps({"machine": facts, "results": known | results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

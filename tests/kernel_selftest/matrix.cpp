@@ -97,8 +97,8 @@ void add_direct_shapes(std::vector<Conv2dShape>& shapes) {
     shapes.push_back(s);
 }
 
-// Fewer filters than a vector has lanes: of one input channel, where lines are parts of one vector or of several, and
-// 1x1 of many channels.
+// As many filters as a vector has lanes, or fewer: of one input channel, where lines are parts of one vector or of
+// several, 1x1 of many channels, and 5x5 of some.
 void add_few_filters(std::vector<Conv2dShape>& shapes) {
     for (int64_t o = 1; o <= 9; ++o) {
         Conv2dShape s = conv_shape(3, 9, 7 * o, 1, o, 5, 4);
@@ -110,6 +110,15 @@ void add_few_filters(std::vector<Conv2dShape>& shapes) {
         shapes.push_back(conv_shape(2, 29, 29, 1, o, 3, 3));
         shapes.push_back(conv_shape(5, 11, 17, 64, o, 1, 1));
         shapes.push_back(conv_shape(1, 9, 7, 37, o, 1, 1));
+    }
+    for (int64_t o : {3, 4, 7, 8, 13, 16}) {  // rows of the filter that nearly fill vectors
+        Conv2dShape s = conv_shape(5, 10, 13, o > 8 ? 6 : 3, o, 4, 5);
+        shapes.push_back(s);
+        s.pad_top = 3, s.pad_left = 2, s.pad_bottom = 1, s.pad_right = 4;
+        s.stride_h = 1 + o % 2, s.stride_w = 1 + o % 3, s.dilation_h = 1 + o % 2;
+        shapes.push_back(s);
+        s.w = 290;  // more than one block of columns
+        shapes.push_back(s);
     }
 }
 
