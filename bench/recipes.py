@@ -19,7 +19,10 @@ Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [N,H,W,C], labels [N]
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD has Nesterov's momentum and one cycle of the learning rate, which peaks at ``lr``; Adam keeps ``lr``."""
+    """SGD has Nesterov's momentum and one cycle of the learning rate, which peaks at ``lr``; Adam keeps ``lr``.
+
+    "muon" is the same but for the filters, whose steps are orthogonal and move up to ``filters_lr`` of them.
+    """
 
     model: str
     data: str
@@ -27,6 +30,7 @@ class Recipe:
     lr: float
     batch_size: int = 128
     optimizer: str = "sgd"
+    filters_lr: float = 0.0
     weight_decay: float = 5e-4  # of filters and matrices
     pct_start: float = 0.3  # this and the next as OneCycleLR has them
     anneal_strategy: str = "cos"
@@ -43,6 +47,8 @@ RECIPES = {
         "cifar10",
         20,
         0.2,
+        optimizer="muon",
+        filters_lr=0.05,
         pct_start=0.2,
         anneal_strategy="linear",
         label_smoothing=0.1,
@@ -90,21 +96,35 @@ def start(recipe: Recipe, train: Arrays, test: Arrays) -> Start:
     model = ck.models.build(recipe.model, num_classes=10, in_channels=train[0].shape[3])
     steps = [ck.data.RandomCrop(train[0].shape[1], recipe.crop, fill=recipe.fill)] if recipe.crop else []
     steps += [ck.data.RandomHorizontalFlip()] * recipe.flip
-    groups, scheduler, scale = ck.optim.decay_groups(model, recipe.weight_decay), None, None
+    scheduler = scale = None
     training = ck.data.DataLoader(train, recipe.batch_size, shuffle=True, seed=recipe.seed)
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer == "adam":
+        optimizer = ck.optim.Adam(ck.optim.decay_groups(model, recipe.weight_decay), lr=recipe.lr)
+    else:
         shares = train[0] / 255.0
         model.normalisation = {
             name: [round(float(value), 4) for value in getattr(shares, name)((0, 1, 2))] for name in ("mean", "std")
         }
         scale = ck.data.Normalize(**model.normalisation)
-        optimizer = ck.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
+        optimizer = _with_momentum(model, recipe)
+        peaks = [group["lr"] for group in optimizer.param_groups]
         scheduler = ck.optim.OneCycleLR(
-            optimizer, recipe.lr, recipe.epochs * len(training), recipe.pct_start, recipe.anneal_strategy
+            optimizer, peaks, recipe.epochs * len(training), recipe.pct_start, recipe.anneal_strategy
         )
-    else:
-        optimizer = ck.optim.Adam(groups, lr=recipe.lr)
     if steps or scale:
         transform = ck.data.Compose([*steps, *([scale] if scale else [])])
         training = ck.data.DataLoader(train, recipe.batch_size, shuffle=True, seed=recipe.seed, transform=transform)
     return Start(model, training, ck.data.DataLoader(test, 256, transform=scale), optimizer, scheduler)
+
+
+def _with_momentum(model: ck.nn.Module, recipe: Recipe) -> ck.optim.Optimizer:
+    groups = ck.optim.decay_groups(model, recipe.weight_decay)
+    if recipe.optimizer == "sgd":
+        return ck.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
+    filters = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    others = [
+        {**group, "params": [parameter for parameter in group["params"] if parameter.ndim < 4], "orthogonalize": False}
+        for group in groups
+    ]
+    filters = {"params": filters, "lr": recipe.filters_lr, "fixed_norm": True}
+    return ck.optim.Muon([*others, filters], lr=recipe.lr, momentum=0.9)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from .autograd import no_grad
 from .creation import zeros
 from .tensor import Tensor, tensor
 
@@ -175,6 +176,62 @@ class SGD(Optimizer):
             group["weight_decay"],
             group["nesterov"],
         )
+
+
+class Muon(SGD):
+    """SGD whose steps of matrices are made orthogonal (Jordan et al. 2024, "Muon: An optimizer for hidden layers").
+
+    p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) O, where O is the matrix U V^T of the singular value
+    decomposition U S V^T of SGD's step v (with nesterov: g + momentum v), nearly: five steps of a Newton-Schulz
+    iteration bring all singular values to about 1. A parameter [O,...] is a matrix of O rows. For filters and inner
+    matrices; a group with ``orthogonalize=False`` is SGD's, for vectors and the last layer:
+
+        Muon([{"params": filters, "lr": 0.05}, {"params": others, "lr": 0.2, "orthogonalize": False}], fixed_norm=True)
+
+    ``fixed_norm`` scales each matrix to the Frobenius norm sqrt(rows) after its step, in place of weight decay, where a
+    normalisation follows that makes scale meaningless; lr is then the share of the weights that a step moves.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        nesterov: bool = True,
+        orthogonalize: bool = True,
+        fixed_norm: bool = False,
+    ):
+        options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        Optimizer.__init__(self, params, options | {"orthogonalize": orthogonalize, "fixed_norm": fixed_norm})
+
+    def _check(self, group):
+        super()._check(group)
+        for param in group.get("params", ()):
+            if group["orthogonalize"] and param.ndim < 2:
+                raise ValueError(
+                    "[Muon] a parameter with fewer than two axes needs a group with orthogonalize=False. "
+                    f"Received: shape {param.shape}."
+                )
+
+    def _update(self, params, states, group):
+        if not group["orthogonalize"]:
+            return super()._update(params, states, group)
+        with no_grad():
+            for param, state in zip(params, states):
+                rows, columns = param.shape[0], param.size // param.shape[0]
+                step = param.grad
+                if group["momentum"]:
+                    last = state.get("momentum_buffer")
+                    velocity = step + (0.0 if last is None else last * group["momentum"])
+                    state["momentum_buffer"] = velocity
+                    step = step + velocity * group["momentum"] if group["nesterov"] else velocity
+                step = _orthogonal(step.reshape(rows, columns)).reshape(*param.shape)
+                rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
+                moved = param * (1.0 - group["lr"] * group["weight_decay"]) - step * rate
+                if group["fixed_norm"]:
+                    moved = moved * (math.sqrt(rows) / _norm(moved))
+                param.copy_(moved)
 
 
 class Adam(Optimizer):
@@ -372,6 +429,25 @@ class OneCycleLR(Schedule):
         if steps <= peak:
             return self._anneal(base / 25, base, steps / peak if peak > 0 else 1)
         return self._anneal(base, base / 25e4, (steps - peak) / (last - peak) if last > peak else 1)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """The Frobenius norm, above zero."""
+    return ((x * x).sum() + 1e-14) ** 0.5
+
+
+def _orthogonal(x: Tensor) -> Tensor:
+    """x [m,n] with its singular values brought between about 0.7 and 1.2.
+
+    Each step applies Jordan's polynomial to them, 3.4445 s - 4.775 s^3 + 2.0315 s^5, which lifts small ones fast.
+    """
+    if x.shape[0] > x.shape[1]:
+        return _orthogonal(x.T).T
+    x = x / _norm(x)
+    for _ in range(5):
+        squares = x @ x.T
+        x = x * 3.4445 + (squares * -4.775 + (squares @ squares) * 2.0315) @ x
+    return x
 
 
 def _data(tensors: Iterable[Tensor]) -> list[_core.Tensor]:
