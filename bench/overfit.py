@@ -23,6 +23,9 @@ ENOUGH, MOST_STEPS, SEED = 0.05, 600, 0
 # and many of them.
 LEARNING_RATES = {"plain56": 3e-4, "alexnet": 1e-4, "illustrated.alexnet": 1e-4, "illustrated.vggnet": 1e-4}
 LEARNING_RATES |= {f"vgg{depth}{end}": 1e-4 for depth in (11, 13, 16, 19) for end in ("", "_bn")}
+# 110 layers without shortcuts amplify gradients thousands of times over; orthogonal steps have one size in every layer.
+# What Muon's filters start from, and SGD's other parameters; both go down to 0 along a line.
+MUON_RATES = {"plain110": (5e-3, 1e-2)}
 
 
 def batch(shape: tuple[int, int, int]) -> tuple[ck.Tensor, np.ndarray]:
@@ -33,22 +36,35 @@ def batch(shape: tuple[int, int, int]) -> tuple[ck.Tensor, np.ndarray]:
     return ck.tensor(coarse[:, rows][:, :, columns]), np.arange(8)
 
 
+def start(name: str, model: ck.nn.Module) -> tuple[ck.optim.Optimizer, ck.optim.Schedule | None]:
+    if name not in MUON_RATES:
+        return ck.optim.Adam(model.parameters(), lr=LEARNING_RATES.get(name, 1e-3)), None
+    filters, others = ([p for p in model.parameters() if (p.ndim == 4) == filter] for filter in (True, False))
+    groups = [{"params": filters, "fixed_norm": True}, {"params": others, "orthogonalize": False}]
+    optimizer = ck.optim.Muon(groups, momentum=0.9)
+    schedule = ck.optim.OneCycleLR(optimizer, MUON_RATES[name], MOST_STEPS, pct_start=0, anneal_strategy="linear")
+    return optimizer, schedule
+
+
 def overfit(name: str) -> dict:
     """The losses of the steps up to the first one below ENOUGH."""
     ck.manual_seed(SEED)
     model = ck.models.build(name)
     images, labels = batch(model.input_shape)
-    rate = LEARNING_RATES.get(name, 1e-3)
-    optimizer = ck.optim.Adam(model.parameters(), lr=rate)
+    optimizer, scheduler = start(name, model)
+    rate = optimizer.param_groups[0]["lr"]
     losses, begin = [], time.process_time()
     while len(losses) < MOST_STEPS and not (losses and losses[-1] < ENOUGH):
         optimizer.zero_grad()
         loss = ck.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
+        if scheduler:
+            scheduler.step()
         losses.append(loss.item())
     return {
         "size": list(model.input_shape),
+        "optimizer": type(optimizer).__name__,
         "lr": rate,
         "seed": SEED,
         "steps": len(losses),

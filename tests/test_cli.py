@@ -59,6 +59,10 @@ def test_info(capsys):
     assert status == 0 and out == ck.show_config() + "\n"
 
 
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"convkit {ck.__version__}\n", "")
+
+
 def test_help_shows_examples(capsys):
     status, out, _ = run(capsys, "--help")
     assert status == 0 and "convkit train illustrated.lenet --data fashion-mnist" in out

@@ -333,6 +333,8 @@ TYPES = {
         "float32",
         "float64",
     ),
+    "softmax axis": (lambda: ck.softmax(X, "last"), "[softmax] axis must be an int.", "axis='last'"),
+    "argmax axes": (lambda: ck.tensor(X).argmax((0, 1)), "[argmax] axis must be an int.", "axis=(0, 1)"),
     "softmax": (lambda: ck.softmax(np.arange(3)), "[softmax] needs float32 or float64.", "int64"),
     "cross_entropy logits": (
         lambda: ck.cross_entropy(np.zeros((2, 3), int), [0, 1]),

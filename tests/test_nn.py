@@ -62,6 +62,14 @@ def test_deleted_and_replaced_attributes():
     assert model.state_dict()["offset"].item() == 5.0
 
 
+def test_a_tensor_does_not_take_a_parameters_place():
+    layer = nn.Linear(2, 3)
+    with pytest.raises(TypeError, match=r"\[Linear\] weight is a Parameter.*copy_.*\(3, 2\)"):
+        layer.weight = ck.zeros((3, 2))
+    layer.weight = nn.Parameter(ck.zeros((3, 2)))
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+
+
 def test_a_module_without_super_init():
     class Plain(nn.Module):
         def __init__(self):

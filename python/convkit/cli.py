@@ -11,6 +11,7 @@ import numpy as np
 
 from . import data, manual_seed, models, optim, set_num_threads, show_config, train
 from .arguments import Parser, count, device, number, status
+from .config import package_version
 
 _DATA_SETS = {  # loader and channels
     "fashion-mnist": (data.fashion_mnist, 1),
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"convkit {package_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     known = f"name of the model: {', '.join(models.names())}"
 

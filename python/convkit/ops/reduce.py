@@ -7,6 +7,7 @@ import operator
 from .. import _core, dtypes
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
+from .geometry import whole
 from .pointwise import divide
 from .shape_ops import astype
 
@@ -61,4 +62,4 @@ def argmax(x, axis=None) -> Tensor:
     data = x._data
     if axis is None:
         data, axis = data.reshape((x.size,)), 0
-    return Tensor(_core.argmax(data, _axes("argmax", Tensor(data), axis), False))
+    return Tensor(_core.argmax(data, _axes("argmax", Tensor(data), whole("argmax", "axis", axis)), False))
