@@ -24,7 +24,7 @@ ENOUGH, MOST_STEPS, SEED = 0.05, 600, 0
 LEARNING_RATES = {"plain56": 3e-4, "alexnet": 1e-4, "illustrated.alexnet": 1e-4, "illustrated.vggnet": 1e-4}
 LEARNING_RATES |= {f"vgg{depth}{end}": 1e-4 for depth in (11, 13, 16, 19) for end in ("", "_bn")}
 # 110 layers without shortcuts amplify gradients thousands of times over; orthogonal steps have one size in every layer.
-# What Muon's filters start from, and SGD's other parameters; both go down to 0 along a line.
+# The learning rates that filters start from, and other parameters; both go down to 0 along a line.
 MUON_RATES = {"plain110": (5e-3, 1e-2)}
 
 
@@ -39,10 +39,10 @@ def batch(shape: tuple[int, int, int]) -> tuple[ck.Tensor, np.ndarray]:
 def start(name: str, model: ck.nn.Module) -> tuple[ck.optim.Optimizer, ck.optim.Schedule | None]:
     if name not in MUON_RATES:
         return ck.optim.Adam(model.parameters(), lr=LEARNING_RATES.get(name, 1e-3)), None
-    filters, others = ([p for p in model.parameters() if (p.ndim == 4) == filter] for filter in (True, False))
-    groups = [{"params": filters, "fixed_norm": True}, {"params": others, "orthogonalize": False}]
-    optimizer = ck.optim.Muon(groups, momentum=0.9)
-    schedule = ck.optim.OneCycleLR(optimizer, MUON_RATES[name], MOST_STEPS, pct_start=0, anneal_strategy="linear")
+    filters_lr, lr = MUON_RATES[name]
+    optimizer = ck.optim.Muon(ck.optim.muon_groups(model, filters_lr), lr=lr, momentum=0.9)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    schedule = ck.optim.OneCycleLR(optimizer, peaks, MOST_STEPS, pct_start=0, anneal_strategy="linear")
     return optimizer, schedule
 
 

@@ -118,13 +118,8 @@ def start(recipe: Recipe, train: Arrays, test: Arrays) -> Start:
 
 
 def _with_momentum(model: ck.nn.Module, recipe: Recipe) -> ck.optim.Optimizer:
-    groups = ck.optim.decay_groups(model, recipe.weight_decay)
     if recipe.optimizer == "sgd":
+        groups = ck.optim.decay_groups(model, recipe.weight_decay)
         return ck.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-    filters = [parameter for parameter in model.parameters() if parameter.ndim == 4]
-    others = [
-        {**group, "params": [parameter for parameter in group["params"] if parameter.ndim < 4], "orthogonalize": False}
-        for group in groups
-    ]
-    filters = {"params": filters, "lr": recipe.filters_lr, "fixed_norm": True}
-    return ck.optim.Muon([*others, filters], lr=recipe.lr, momentum=0.9)
+    groups = ck.optim.muon_groups(model, recipe.filters_lr, recipe.weight_decay)
+    return ck.optim.Muon(groups, lr=recipe.lr, momentum=0.9)

@@ -332,6 +332,18 @@ def test_refusals():
 # Groups and clipping
 
 
+def test_muon_groups():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    conv, norm, _, dense = model.children()
+    matrices, vectors, filters = optim.Muon(optim.muon_groups(model, 0.05, 5e-4), lr=0.2).param_groups
+    assert [id(p) for p in filters["params"]] == [id(conv.weight)]
+    assert (filters["lr"], filters["fixed_norm"], filters["orthogonalize"]) == (0.05, True, True)
+    assert [id(p) for p in matrices["params"]] == [id(dense.weight)]
+    assert [id(p) for p in vectors["params"]] == list(map(id, (conv.bias, norm.weight, norm.bias, dense.bias)))
+    for group, decay in ((matrices, 5e-4), (vectors, 0.0)):
+        assert (group["lr"], group["weight_decay"], group["orthogonalize"]) == (0.2, decay, False)
+
+
 def test_decay_groups_spare_vectors():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
     decayed, spared = optim.decay_groups(model, 0.3)

@@ -184,9 +184,7 @@ class Muon(SGD):
     p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) O, where O is the matrix U V^T of the singular value
     decomposition U S V^T of SGD's step v (with nesterov: g + momentum v), nearly: five steps of a Newton-Schulz
     iteration bring all singular values to about 1. A parameter [O,...] is a matrix of O rows. For filters and inner
-    matrices; a group with ``orthogonalize=False`` is SGD's, for vectors and the last layer:
-
-        Muon([{"params": filters, "lr": 0.05}, {"params": others, "lr": 0.2, "orthogonalize": False}], fixed_norm=True)
+    matrices; a group with ``orthogonalize=False`` is SGD's, for vectors and the last layer (see :func:`muon_groups`).
 
     ``fixed_norm`` scales each matrix to the Frobenius norm sqrt(rows) after its step, in place of weight decay, where a
     normalisation follows that makes scale meaningless; lr is then the share of the weights that a step moves.
@@ -302,6 +300,21 @@ def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
     for parameter in model.parameters():
         (decayed if parameter.ndim > 1 else spared).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def muon_groups(model, filters_lr: float, weight_decay: float = 0.0, fixed_norm: bool = True) -> list[dict[str, Any]]:
+    """The parameters of ``model`` as groups for Muon: what :func:`decay_groups` makes of all but filters, then these.
+
+    Filters of convolutions get ``filters_lr``, orthogonal steps and ``fixed_norm``, which suits models with batch
+    normalisation; the others are SGD's, with the optimizer's lr. ``Muon(muon_groups(model, 0.05, 5e-4), lr=0.2)``.
+    """
+    filters = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    groups = [
+        {**group, "params": [parameter for parameter in group["params"] if parameter.ndim != 4], "orthogonalize": False}
+        for group in decay_groups(model, weight_decay)
+    ]
+    groups.append({"params": filters, "lr": filters_lr, "fixed_norm": fixed_norm})
     return [group for group in groups if group["params"]]
 
 
