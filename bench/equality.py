@@ -89,18 +89,17 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     ck.set_num_threads(1)
-    results: dict[str, dict] = {}
-    for text in args.tasks or TASKS:
-        task = parse(text)
+    known = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
+    machine = {"torch": torch.__version__, "config": ck.show_config().splitlines()}
+    for task in map(parse, args.tasks or TASKS):
         found = [errors(task, seed) for seed in range(args.draws if task.training else 1)]
-        results[text] = {who: [float(f"{e[who]:.3g}") for e in found] for who in found[0]}
-        for who, values in results[text].items():
+        lists = {who: [float(f"{e[who]:.3g}") for e in found] for who in found[0]}
+        for who, values in lists.items():
             middle = f"mean {mean(values):.1e}, median {median(values):.1e}"
-            print(f"{text:22} {who:8} {middle}, {min(values):.1e} to {max(values):.1e}", flush=True)
-    if args.json:
-        facts = {"torch": torch.__version__, "config": ck.show_config().splitlines()}
-        known = json.loads(args.json.read_text())["results"] if args.json.exists() else {}
-        args.json.write_text(json.dumps({"machine": facts, "results": known | results}, indent=1) + "\n")
+            print(f"{task!s:22} {who:8} {middle}, {min(values):.1e} to {max(values):.1e}", flush=True)
+        known[str(task)] = {"machine": machine, "errors": lists}
+        if args.json:
+            args.json.write_text(json.dumps(known, indent=1) + "\n")
 
 
 if __name__ == "__main__":

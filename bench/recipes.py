@@ -31,7 +31,7 @@ class Recipe:
     batch_size: int = 128
     optimizer: str = "sgd"
     filters_lr: float = 0.0
-    weight_decay: float = 5e-4  # of filters and matrices
+    weight_decay: float = 5e-4  # of filters and matrices; Muon's filters have a fixed norm instead
     pct_start: float = 0.3  # this and the next as OneCycleLR has them
     anneal_strategy: str = "cos"
     label_smoothing: float = 0.0
@@ -121,5 +121,6 @@ def _with_momentum(model: ck.nn.Module, recipe: Recipe) -> ck.optim.Optimizer:
     if recipe.optimizer == "sgd":
         groups = ck.optim.decay_groups(model, recipe.weight_decay)
         return ck.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
+    assert recipe.optimizer == "muon" and recipe.filters_lr > 0
     groups = ck.optim.muon_groups(model, recipe.filters_lr, recipe.weight_decay)
     return ck.optim.Muon(groups, lr=recipe.lr, momentum=0.9)

@@ -62,12 +62,17 @@ def test_deleted_and_replaced_attributes():
     assert model.state_dict()["offset"].item() == 5.0
 
 
-def test_a_tensor_does_not_take_a_parameters_place():
+def test_what_is_no_parameter_does_not_take_its_place():
     layer = nn.Linear(2, 3)
-    with pytest.raises(TypeError, match=r"\[Linear\] weight is a Parameter.*copy_.*\(3, 2\)"):
-        layer.weight = ck.zeros((3, 2))
+    for value in (ck.zeros((3, 2)), np.zeros((3, 2)), 1.0):
+        with pytest.raises(TypeError, match=rf"\[Linear\] weight is a Parameter.*copy_.*{type(value).__name__}"):
+            layer.weight = value
     layer.weight = nn.Parameter(ck.zeros((3, 2)))
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    layer.bias = None
+    del layer.weight
+    layer.weight = ck.zeros((3, 2))
+    assert not list(layer.named_parameters())
 
 
 def test_a_module_without_super_init():

@@ -25,7 +25,7 @@ def test_learns_a_batch_by_heart(tmp_path, name):
 
 
 def test_the_committed_results():
-    """bench/overfit.py writes them; 110 layers without shortcuts are its only exception."""
+    """bench/overfit.py writes them."""
     results = json.loads((BENCH / "results/overfit.json").read_text())
-    assert results.keys() | {"plain110"} == set(models.names())
+    assert results.keys() == set(models.names())
     assert {name: result["losses"][-1] for name, result in results.items() if result["losses"][-1] >= 0.05} == {}

@@ -7,7 +7,7 @@ namespace ck::cpu {
 namespace {
 
 constexpr int64_t kLeastColumns = 32;  // of a block, however wide the image
-constexpr int64_t kPixelsAhead = 8;  // of a copy: some channels of each pixel, which the hardware does not foresee
+constexpr int64_t kPixelsAhead = 8;  // of a copy of some channels, which the hardware does not foresee; 4 or 16 do too
 
 // Rows of x that `count` output rows of one image need; of a one-row filter only those it meets.
 int64_t input_rows(const DirectConv& s, int64_t count) {

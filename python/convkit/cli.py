@@ -49,6 +49,14 @@ def _input_shape(text: str) -> tuple[int, ...]:
     return tuple(map(count, parts))
 
 
+class _Version(argparse.Action):
+    """argparse's own needs the version, which takes 20 ms to find, whether it is asked for or not."""
+
+    def __call__(self, parser, *_):
+        print("convkit", package_version())
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="convkit",
@@ -56,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"convkit {package_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     known = f"name of the model: {', '.join(models.names())}"
 

@@ -15,6 +15,7 @@ import numpy as np
 from . import _core
 from .autograd import no_grad
 from .creation import zeros
+from .mixed import with_precision
 from .tensor import Tensor, tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -118,8 +119,8 @@ class Optimizer:
         if theirs != ours:
             raise ValueError(f"[{self._name}] the state is of groups of {theirs} parameters, not of {ours}.")
         groups = [{option: group[option] for option in self.defaults} for group in loaded]
-        for group in groups:
-            self._check(group)
+        for group, own in zip(groups, self.param_groups):
+            self._check({**group, "params": own["params"]})
         return groups
 
     def _own_state(self, loaded: Mapping[Any, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
@@ -158,9 +159,15 @@ class SGD(Optimizer):
     def _check(self, group):
         super()._check(group)
         if group["nesterov"] and group["momentum"] == 0:
-            raise ValueError("[SGD] nesterov needs a momentum. Received: nesterov=True, momentum=0.")
+            raise ValueError(f"[{self._name}] nesterov needs a momentum. Received: nesterov=True, momentum=0.")
 
     def _update(self, params, states, group):
+        self._add_steps(params, params, states, group)
+
+    def _add_steps(
+        self, to: Sequence[Tensor], params: Sequence[Tensor], states: Sequence[dict[str, Any]], group: dict[str, Any]
+    ) -> None:
+        """Adds the steps that the gradients of ``params`` ask for to the tensors ``to``."""
         velocities = []
         if group["momentum"]:
             for param, state in zip(params, states):
@@ -168,7 +175,7 @@ class SGD(Optimizer):
                     state["momentum_buffer"] = _zeros_like(param)
             velocities = _data(state["momentum_buffer"] for state in states)
         _core.sgd_step(
-            _data(params),
+            _data(to),
             _data(param.grad for param in params),
             velocities,
             group["lr"],
@@ -182,9 +189,10 @@ class Muon(SGD):
     """SGD whose steps of matrices are made orthogonal (Jordan et al. 2024, "Muon: An optimizer for hidden layers").
 
     p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) O, where O is the matrix U V^T of the singular value
-    decomposition U S V^T of SGD's step v (with nesterov: g + momentum v), nearly: five steps of a Newton-Schulz
-    iteration bring all singular values to about 1. A parameter [O,...] is a matrix of O rows. For filters and inner
-    matrices; a group with ``orthogonalize=False`` is SGD's, for vectors and the last layer (see :func:`muon_groups`).
+    decomposition U S V^T of momentum v + g (with nesterov), nearly: five steps of a Newton-Schulz iteration bring all
+    singular values above 1/500 of their norm to about 1. A parameter [O,...] is a matrix of O rows. For filters and
+    inner matrices; a group with ``orthogonalize=False`` is SGD's in everything, for vectors, which are refused
+    otherwise, and for the last layer (see :func:`muon_groups`).
 
     ``fixed_norm`` scales each matrix to the Frobenius norm sqrt(rows) after its step, in place of weight decay, where a
     normalisation follows that makes scale meaningless; lr is then the share of the weights that a step moves.
@@ -205,7 +213,7 @@ class Muon(SGD):
 
     def _check(self, group):
         super()._check(group)
-        for param in group.get("params", ()):
+        for param in group["params"]:
             if group["orthogonalize"] and param.ndim < 2:
                 raise ValueError(
                     "[Muon] a parameter with fewer than two axes needs a group with orthogonalize=False. "
@@ -215,21 +223,20 @@ class Muon(SGD):
     def _update(self, params, states, group):
         if not group["orthogonalize"]:
             return super()._update(params, states, group)
-        with no_grad():
-            for param, state in zip(params, states):
-                rows, columns = param.shape[0], param.size // param.shape[0]
-                step = param.grad
-                if group["momentum"]:
-                    last = state.get("momentum_buffer")
-                    velocity = step + (0.0 if last is None else last * group["momentum"])
-                    state["momentum_buffer"] = velocity
-                    step = step + velocity * group["momentum"] if group["nesterov"] else velocity
-                step = _orthogonal(step.reshape(rows, columns)).reshape(*param.shape)
-                rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
-                moved = param * (1.0 - group["lr"] * group["weight_decay"]) - step * rate
-                if group["fixed_norm"]:
-                    moved = moved * (math.sqrt(rows) / _norm(moved))
-                param.copy_(moved)
+        steps = [_zeros_like(param) for param in params]
+        self._add_steps(steps, params, states, {**group, "lr": -1.0, "weight_decay": 0.0})
+        with no_grad(), with_precision(None):
+            for param, step in zip(params, steps):
+                if param.size:
+                    param.copy_(self._moved(param, step, group))
+
+    @staticmethod
+    def _moved(param: Tensor, step: Tensor, group: dict[str, Any]) -> Tensor:
+        rows, columns = param.shape[0], param.size // param.shape[0]
+        step = _orthogonal(step.reshape(rows, columns)).reshape(*param.shape)
+        rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
+        moved = param * (1.0 - group["lr"] * group["weight_decay"]) - step * rate
+        return moved * (math.sqrt(rows) / _norm(moved)) if group["fixed_norm"] else moved
 
 
 class Adam(Optimizer):
@@ -306,8 +313,9 @@ def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
 def muon_groups(model, filters_lr: float, weight_decay: float = 0.0, fixed_norm: bool = True) -> list[dict[str, Any]]:
     """The parameters of ``model`` as groups for Muon: what :func:`decay_groups` makes of all but filters, then these.
 
-    Filters of convolutions get ``filters_lr``, orthogonal steps and ``fixed_norm``, which suits models with batch
-    normalisation; the others are SGD's, with the optimizer's lr. ``Muon(muon_groups(model, 0.05, 5e-4), lr=0.2)``.
+    Filters of convolutions, depthwise and transposed ones too, get ``filters_lr``, orthogonal steps and ``fixed_norm``,
+    which suits models with batch normalisation; the others are SGD's, with the optimizer's lr:
+    ``Muon(muon_groups(model, 0.05, 5e-4), lr=0.2)``.
     """
     filters = [parameter for parameter in model.parameters() if parameter.ndim == 4]
     groups = [
@@ -445,12 +453,12 @@ class OneCycleLR(Schedule):
 
 
 def _norm(x: Tensor) -> Tensor:
-    """The Frobenius norm, above zero."""
-    return ((x * x).sum() + 1e-14) ** 0.5
+    """The Frobenius norm; above zero, so that a zero matrix divided by it stays zero."""
+    return ((x * x).sum() + 1e-30) ** 0.5
 
 
 def _orthogonal(x: Tensor) -> Tensor:
-    """x [m,n] with its singular values brought between about 0.7 and 1.2.
+    """x [m,n] with its singular values above 1/500 of their norm brought between 0.67 and 1.21.
 
     Each step applies Jordan's polynomial to them, 3.4445 s - 4.775 s^3 + 2.0315 s^5, which lifts small ones fast.
     """

@@ -97,8 +97,8 @@ void add_direct_shapes(std::vector<Conv2dShape>& shapes) {
     shapes.push_back(s);
 }
 
-// As many filters as a vector has lanes, or fewer: of one input channel, where lines are parts of one vector or of
-// several, 1x1 of many channels, and 5x5 of some.
+// Few filters: of one input channel, where lines are parts of one vector or of several, 1x1 of many channels, and some
+// whose rows nearly fill vectors.
 void add_few_filters(std::vector<Conv2dShape>& shapes) {
     for (int64_t o = 1; o <= 9; ++o) {
         Conv2dShape s = conv_shape(3, 9, 7 * o, 1, o, 5, 4);
@@ -111,7 +111,7 @@ void add_few_filters(std::vector<Conv2dShape>& shapes) {
         shapes.push_back(conv_shape(5, 11, 17, 64, o, 1, 1));
         shapes.push_back(conv_shape(1, 9, 7, 37, o, 1, 1));
     }
-    for (int64_t o : {3, 4, 7, 8, 13, 16}) {  // rows of the filter that nearly fill vectors
+    for (int64_t o : {3, 4, 7, 8, 13, 16}) {
         Conv2dShape s = conv_shape(5, 10, 13, o > 8 ? 6 : 3, o, 4, 5);
         shapes.push_back(s);
         s.pad_top = 3, s.pad_left = 2, s.pad_bottom = 1, s.pad_right = 4;
@@ -134,6 +134,13 @@ std::vector<Conv2dShape> conv_shapes() {
         depthwise.pad_top = depthwise.pad_left = depthwise.pad_bottom = depthwise.pad_right = 1;
         shapes.push_back(depthwise);
     }
+    for (int64_t outputs : {4, 7, 13, 14, 15, 29})  // depthwise, lines of tiles and of remainders
+        for (int64_t stride : {1, 2}) {
+            Conv2dShape depthwise = conv_shape(2, 5, stride * outputs, 19, 19, 3, 3);
+            depthwise.groups = 19, depthwise.stride_w = stride;
+            depthwise.pad_top = depthwise.pad_left = depthwise.pad_bottom = depthwise.pad_right = 1;
+            shapes.push_back(depthwise);
+        }
     for (int64_t taps : {3, 5, 13}) {  // depthwise, several parts of the pixels, taps and channels
         Conv2dShape depthwise = conv_shape(2, 17, 18, 40, 40, taps, taps);
         depthwise.groups = 40;

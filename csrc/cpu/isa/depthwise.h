@@ -212,20 +212,16 @@ void depthwise_weights_by_channel(const DepthwiseWeights& s, Outputs middle) {
     });
 }
 
-// Memory is read from end to end.
-template <int pixels, int stride>
-CK_INLINE void depthwise_weights_tile(const DepthwiseWeights& s, int64_t q) {
-    for_vectors(s.channels, [&](int64_t c, auto lanes) {
-        vf sum[3][3] = {};
-        depthwise_weight_slide<pixels, stride>(s, lanes, q, c, sum);
-        add_weight_sums(s, lanes, c, sum);
-    });
-}
+// Memory is read from end to end, but for what is left over.
 template <int stride>
 void depthwise_weights_by_tile(const DepthwiseWeights& s, Outputs middle) {
-    int64_t q = middle.begin;
-    for (; q + kWeightPixels <= middle.end; q += kWeightPixels) depthwise_weights_tile<kWeightPixels, stride>(s, q);
-    for (; q < middle.end; ++q) depthwise_weights_tile<1, stride>(s, q);
+    for (; middle.begin + kWeightPixels <= middle.end; middle.begin += kWeightPixels)
+        for_vectors(s.channels, [&](int64_t c, auto lanes) {
+            vf sum[3][3] = {};
+            depthwise_weight_slide<kWeightPixels, stride>(s, lanes, middle.begin, c, sum);
+            add_weight_sums(s, lanes, c, sum);
+        });
+    if (middle.begin < middle.end) depthwise_weights_by_channel<stride>(s, middle);
 }
 
 // Any filter: tap by tap, over the outputs that have it; two sums hide the latency of each other.
@@ -257,7 +253,7 @@ void depthwise_weights(const DepthwiseWeights& s) {
     if (s.columns.taps != 3 || s.rows > 3 || s.columns.dilation != 1 || s.columns.stride > 2)
         return depthwise_weights_taps(s);
     const Outputs middle = outputs_inside(s.columns, false);  // the others meet no input
-    // Narrow lines have many channels, more than the first-level cache holds of a line.
+    // Narrow lines usually have many channels, more than the first-level cache holds of a line.
     if (s.columns.pixels <= kNarrowLine)
         s.columns.stride == 1 ? depthwise_weights_by_tile<1>(s, middle) : depthwise_weights_by_tile<2>(s, middle);
     else

@@ -65,13 +65,13 @@ class Module:
     _factory: tuple[str, dict] | None = None  # (name in convkit.models, arguments), set by the factory that built it
 
     def __setattr__(self, name: str, value: Any) -> None:
-        plain = isinstance(value, Tensor) and not isinstance(value, Parameter)
-        if plain and isinstance(vars(self).get(name), Parameter):
+        kept = value is None or isinstance(value, Parameter | Module)
+        if not kept and isinstance(vars(self).get(name), Parameter):
             raise TypeError(
-                f"[{type(self).__name__}] {name} is a Parameter, which a Tensor would unregister: write into it with "
-                f"copy_ or assign Parameter(tensor). Received: a Tensor of shape {value.shape}."
+                f"[{type(self).__name__}] {name} is a Parameter, which this would unregister: write into it with "
+                f"copy_, assign Parameter(...), or delete it first. Received: {type(value).__name__}."
             )
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
 
     def forward(self, *args, **kwargs):
         """What calling the module computes; every subclass that is called defines it."""
