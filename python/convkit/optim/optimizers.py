@@ -1,7 +1,7 @@
-"""Optimizers, gradient clipping and learning-rate schedules, with torch's update rules and formulas.
+"""Optimizers with torch's update rules, and what is done to gradients before a step.
 
 An optimizer walks its groups of parameters in Python and hands each group to one core function, which updates the
-parameters and their state in place. A schedule is a pure function of the number of steps taken.
+parameters and their state in place.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
-from .autograd import no_grad
-from .creation import zeros
-from .mixed import with_precision
-from .tensor import Tensor, tensor
+from .. import _core
+from ..creation import zeros
+from ..tensor import Tensor, tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -172,7 +170,7 @@ class SGD(Optimizer):
         if group["momentum"]:
             for param, state in zip(params, states):
                 if not state:
-                    state["momentum_buffer"] = _zeros_like(param)
+                    state["momentum_buffer"] = zeros_like(param)
             velocities = _data(state["momentum_buffer"] for state in states)
         _core.sgd_step(
             _data(to),
@@ -183,60 +181,6 @@ class SGD(Optimizer):
             group["weight_decay"],
             group["nesterov"],
         )
-
-
-class Muon(SGD):
-    """SGD whose steps of matrices are made orthogonal (Jordan et al. 2024, "Muon: An optimizer for hidden layers").
-
-    p = (1 - lr weight_decay) p - lr sqrt(max(1, rows / columns)) O, where O is the matrix U V^T of the singular value
-    decomposition U S V^T of momentum v + g (with nesterov), nearly: five steps of a Newton-Schulz iteration bring all
-    singular values above 1/500 of their norm to about 1. A parameter [O,...] is a matrix of O rows. For filters and
-    inner matrices; a group with ``orthogonalize=False`` is SGD's in everything, for vectors, which are refused
-    otherwise, and for the last layer (see :func:`muon_groups`).
-
-    ``fixed_norm`` scales each matrix to the Frobenius norm sqrt(rows) after its step, in place of weight decay, where a
-    normalisation follows that makes scale meaningless; lr is then the share of the weights that a step moves.
-    """
-
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.02,
-        momentum: float = 0.95,
-        weight_decay: float = 0.0,
-        nesterov: bool = True,
-        orthogonalize: bool = True,
-        fixed_norm: bool = False,
-    ):
-        options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
-        Optimizer.__init__(self, params, options | {"orthogonalize": orthogonalize, "fixed_norm": fixed_norm})
-
-    def _check(self, group):
-        super()._check(group)
-        for param in group["params"]:
-            if group["orthogonalize"] and param.ndim < 2:
-                raise ValueError(
-                    "[Muon] a parameter with fewer than two axes needs a group with orthogonalize=False. "
-                    f"Received: shape {param.shape}."
-                )
-
-    def _update(self, params, states, group):
-        if not group["orthogonalize"]:
-            return super()._update(params, states, group)
-        steps = [_zeros_like(param) for param in params]
-        self._add_steps(steps, params, states, {**group, "lr": -1.0, "weight_decay": 0.0})
-        with no_grad(), with_precision(None):
-            for param, step in zip(params, steps):
-                if param.size:
-                    param.copy_(self._moved(param, step, group))
-
-    @staticmethod
-    def _moved(param: Tensor, step: Tensor, group: dict[str, Any]) -> Tensor:
-        rows, columns = param.shape[0], param.size // param.shape[0]
-        step = _orthogonal(step.reshape(rows, columns)).reshape(*param.shape)
-        rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
-        moved = param * (1.0 - group["lr"] * group["weight_decay"]) - step * rate
-        return moved * (math.sqrt(rows) / _norm(moved)) if group["fixed_norm"] else moved
 
 
 class Adam(Optimizer):
@@ -262,8 +206,8 @@ class Adam(Optimizer):
 
     def _update(self, params, states, group):
         step = states[0].get("step", 0) + 1
-        first = [state["exp_avg"] if state else _zeros_like(param) for param, state in zip(params, states)]
-        second = [state["exp_avg_sq"] if state else _zeros_like(param) for param, state in zip(params, states)]
+        first = [state["exp_avg"] if state else zeros_like(param) for param, state in zip(params, states)]
+        second = [state["exp_avg_sq"] if state else zeros_like(param) for param, state in zip(params, states)]
         _core.adam_step(
             _data(params),
             _data(param.grad for param in params),
@@ -310,22 +254,6 @@ def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def muon_groups(model, filters_lr: float, weight_decay: float = 0.0, fixed_norm: bool = True) -> list[dict[str, Any]]:
-    """The parameters of ``model`` as groups for Muon: what :func:`decay_groups` makes of all but filters, then these.
-
-    Filters of convolutions, depthwise and transposed ones too, get ``filters_lr``, orthogonal steps and ``fixed_norm``,
-    which suits models with batch normalisation; the others are SGD's, with the optimizer's lr:
-    ``Muon(muon_groups(model, 0.05, 5e-4), lr=0.2)``.
-    """
-    filters = [parameter for parameter in model.parameters() if parameter.ndim == 4]
-    groups = [
-        {**group, "params": [parameter for parameter in group["params"] if parameter.ndim != 4], "orthogonalize": False}
-        for group in decay_groups(model, weight_decay)
-    ]
-    groups.append({"params": filters, "lr": filters_lr, "fixed_norm": fixed_norm})
-    return [group for group in groups if group["params"]]
-
-
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients by one factor such that their common Euclidean norm is at most ``max_norm``.
 
@@ -342,154 +270,9 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
     return norm
 
 
-class Schedule:
-    """Base of the schedules: ``step()`` after each batch (or epoch) sets every group's lr for the steps taken so far.
-
-    Creating one sets the lr of step 0.
-    """
-
-    def __init__(self, optimizer: Optimizer, base_lrs: Iterable[float] | None = None):
-        self.optimizer = optimizer
-        self.base_lrs = [group["lr"] for group in optimizer.param_groups] if base_lrs is None else list(base_lrs)
-        self.steps = 0
-        self._apply()
-
-    def lr(self, base: float, steps: int) -> float:
-        """The learning rate after ``steps`` steps of a group that started with ``base``."""
-        raise NotImplementedError
-
-    def step(self) -> None:
-        """Count one step and set every group's learning rate."""
-        self.steps += 1
-        self._apply()
-
-    def get_last_lr(self) -> list[float]:
-        """The learning rate of each group."""
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The number of steps taken and the learning rates it started from."""
-        return {"steps": self.steps, "base_lrs": list(self.base_lrs)}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue where another schedule was; sets the learning rates too. ValueError for anything else."""
-        name = type(self).__name__
-        try:
-            steps, base_lrs = int(state_dict["steps"]), [float(base) for base in state_dict["base_lrs"]]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"[{name}] this is no state of a schedule: {error!r}.") from error
-        if len(base_lrs) != len(self.base_lrs):
-            raise ValueError(f"[{name}] the state is of {len(base_lrs)} groups, not of {len(self.base_lrs)}.")
-        self.steps, self.base_lrs = steps, base_lrs
-        self._apply()
-
-    def _apply(self) -> None:
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs):
-            group["lr"] = self.lr(base, self.steps)
-
-
-class StepLR(Schedule):
-    """lr times ``gamma`` after every ``step_size`` steps."""
-
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
-        _check_steps("StepLR", step_size=step_size)
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer)
-
-    def lr(self, base: float, steps: int) -> float:
-        return base * self.gamma ** (steps // self.step_size)
-
-
-class CosineAnnealingLR(Schedule):
-    """Half a cosine from lr down to ``eta_min`` in ``T_max`` steps (Loshchilov and Hutter 2017, without restarts)."""
-
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
-        _check_steps("CosineAnnealingLR", T_max=T_max)
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer)
-
-    def lr(self, base: float, steps: int) -> float:
-        return _cosine(base, self.eta_min, steps / self.T_max)
-
-
-class OneCycleLR(Schedule):
-    """From max_lr / 25 up to max_lr in the first ``pct_start`` of the steps, then down to max_lr / 250,000.
-
-    The 1cycle policy (Smith and Topin 2018) with torch's factors, along half a cosine each way (``anneal_strategy``
-    "cos") or a line ("linear"). ``max_lr`` is a number, or one for each group; a step beyond ``total_steps`` is a
-    ValueError.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | list[float],
-        total_steps: int,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-    ):
-        _check_steps("OneCycleLR", total_steps=total_steps)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f'[OneCycleLR] anneal_strategy is "cos" or "linear". Received: anneal_strategy={anneal_strategy!r}.'
-            )
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"[OneCycleLR] pct_start is a share of the steps. Received: pct_start={pct_start}.")
-        groups = len(optimizer.param_groups)
-        peaks = [float(peak) for peak in max_lr] if isinstance(max_lr, list | tuple) else [float(max_lr)] * groups
-        if len(peaks) != groups:
-            raise ValueError(f"[OneCycleLR] max_lr needs one number for each of {groups} groups. Received: {max_lr}.")
-        self.total_steps, self.pct_start = total_steps, pct_start
-        self._anneal = _cosine if anneal_strategy == "cos" else _line
-        super().__init__(optimizer, peaks)
-
-    def lr(self, base: float, steps: int) -> float:
-        if steps > self.total_steps:
-            raise ValueError(f"[OneCycleLR] the cycle ends after {self.total_steps} steps. Received: step {steps}.")
-        peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
-        if steps <= peak:
-            return self._anneal(base / 25, base, steps / peak if peak > 0 else 1)
-        return self._anneal(base, base / 25e4, (steps - peak) / (last - peak) if last > peak else 1)
-
-
-def _norm(x: Tensor) -> Tensor:
-    """The Frobenius norm; above zero, so that a zero matrix divided by it stays zero."""
-    return ((x * x).sum() + 1e-30) ** 0.5
-
-
-def _orthogonal(x: Tensor) -> Tensor:
-    """x [m,n] with its singular values above 1/500 of their norm brought between 0.67 and 1.21.
-
-    Each step applies Jordan's polynomial to them, 3.4445 s - 4.775 s^3 + 2.0315 s^5, which lifts small ones fast.
-    """
-    if x.shape[0] > x.shape[1]:
-        return _orthogonal(x.T).T
-    x = x / _norm(x)
-    for _ in range(5):
-        squares = x @ x.T
-        x = x * 3.4445 + (squares * -4.775 + (squares @ squares) * 2.0315) @ x
-    return x
-
-
 def _data(tensors: Iterable[Tensor]) -> list[_core.Tensor]:
     return [t._data for t in tensors]
 
 
-def _zeros_like(param: Tensor) -> Tensor:
+def zeros_like(param: Tensor) -> Tensor:
     return zeros(param.shape, dtype=param.dtype, device=param.device)
-
-
-def _check_steps(name: str, **steps: int) -> None:
-    for argument, value in steps.items():
-        if not (isinstance(value, int) and value > 0):
-            raise ValueError(f"[{name}] {argument} is a positive number of steps. Received: {argument}={value}.")
-
-
-def _cosine(start: float, end: float, share: float) -> float:
-    """From ``start`` at share 0 to ``end`` at share 1 along half a cosine."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _line(start: float, end: float, share: float) -> float:
-    """The same along a line, which ends there: after the last step of a cycle the share is above 1."""
-    return start + (end - start) * min(share, 1)
