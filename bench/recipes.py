@@ -48,7 +48,7 @@ RECIPES = {
         20,
         0.2,
         optimizer="muon",
-        filters_lr=0.05,
+        filters_lr=0.02,
         pct_start=0.2,
         anneal_strategy="linear",
         label_smoothing=0.1,
