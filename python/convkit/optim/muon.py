@@ -70,7 +70,7 @@ def muon_groups(model, filters_lr: float, weight_decay: float = 0.0, fixed_norm:
 
     Filters of convolutions, depthwise and transposed ones too, get ``filters_lr``, orthogonal steps and ``fixed_norm``,
     which suits models with batch normalisation; the others are SGD's, with the optimizer's lr:
-    ``Muon(muon_groups(model, 0.05, 5e-4), lr=0.2)``.
+    ``Muon(muon_groups(model, 0.02, 5e-4), lr=0.2)``.
     """
     filters = [parameter for parameter in model.parameters() if parameter.ndim == 4]
     groups = [
