@@ -28,7 +28,7 @@ void batch_norm_moments(int64_t rows, int64_t row, int64_t columns, const float*
 }
 
 // body(at, i, lanes) for the vectors of a [rows,columns] block in the order of memory, which suits passes that write:
-// the constants of a column come from L1. If `streams`, what is read comes from afar: it is asked for 2 KiB ahead.
+// the constants of a column come from L1. If `streams`, what is read comes from memory: it is asked for 2 KiB ahead.
 template <int kReads, class Body>
 CK_INLINE void for_rows(int64_t rows, int64_t row, int64_t columns, bool streams, const float* const (&reads)[kReads],
                         Body body) {
