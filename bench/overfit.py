@@ -24,8 +24,7 @@ ENOUGH, MOST_STEPS, SEED = 0.05, 600, 0
 LEARNING_RATES = {"plain56": 3e-4, "alexnet": 1e-4, "illustrated.alexnet": 1e-4, "illustrated.vggnet": 1e-4}
 LEARNING_RATES |= {f"vgg{depth}{end}": 1e-4 for depth in (11, 13, 16, 19) for end in ("", "_bn")}
 # 110 layers without shortcuts amplify gradients (56 do 2000 times, results/residual.json); orthogonal steps have one
-# size in every layer.
-# The learning rates that filters start from, and other parameters; both go down to 0 along a line.
+# size in every layer. The learning rates that filters and other parameters start from; both go down to 0 along a line.
 MUON_RATES = {"plain110": (5e-3, 1e-2)}
 
 
@@ -38,6 +37,7 @@ def batch(shape: tuple[int, int, int]) -> tuple[ck.Tensor, np.ndarray]:
 
 
 def start(name: str, model: ck.nn.Module) -> tuple[ck.optim.Optimizer, ck.optim.Schedule | None]:
+    """The optimizer of a model and, for Muon, its schedule."""
     if name not in MUON_RATES:
         return ck.optim.Adam(model.parameters(), lr=LEARNING_RATES.get(name, 1e-3)), None
     filters_lr, lr = MUON_RATES[name]

@@ -7,7 +7,8 @@ namespace ck::cpu {
 namespace {
 
 constexpr int64_t kLeastColumns = 32;  // of a block, however wide the image
-constexpr int64_t kPixelsAhead = 8;  // of a copy of some channels, which the hardware does not foresee; 4 or 16 do too
+constexpr int64_t kPixelsAhead = 8;    // of a copy of some channels, which the hardware does not foresee; 4, 16 do too
+constexpr int64_t kLineFloats = 16;    // of 64 bytes
 
 // Rows of x that `count` output rows of one image need; of a one-row filter only those it meets.
 int64_t input_rows(const DirectConv& s, int64_t count) {
@@ -54,7 +55,8 @@ void copy_row(const DirectConv& s, int64_t pixel_step, const float* x, int64_t h
     }
     for (int64_t i = first; i < last; ++i, src += w_step * s.pixel, dst += pixel_step) {
         if (s.pixel > s.c)
-            for (int64_t c = 0; c < s.c; c += 16) __builtin_prefetch(src + kPixelsAhead * w_step * s.pixel + c);
+            for (int64_t c = 0; c < s.c; c += kLineFloats)
+                __builtin_prefetch(src + kPixelsAhead * w_step * s.pixel + c);
         std::memcpy(dst, src, bytes(s.c));
     }
 }

@@ -97,8 +97,8 @@ void add_direct_shapes(std::vector<Conv2dShape>& shapes) {
     shapes.push_back(s);
 }
 
-// Few filters: of one input channel, where lines are parts of one vector or of several, 1x1 of many channels, and some
-// whose rows nearly fill vectors.
+// Few filters: of one input channel, where lines are parts of one vector or of several, 1x1 of many channels, and wide
+// windows on lines of one block and of two.
 void add_few_filters(std::vector<Conv2dShape>& shapes) {
     for (int64_t o = 1; o <= 9; ++o) {
         Conv2dShape s = conv_shape(3, 9, 7 * o, 1, o, 5, 4);
@@ -117,7 +117,7 @@ void add_few_filters(std::vector<Conv2dShape>& shapes) {
         s.pad_top = 3, s.pad_left = 2, s.pad_bottom = 1, s.pad_right = 4;
         s.stride_h = 1 + o % 2, s.stride_w = 1 + o % 3, s.dilation_h = 1 + o % 2;
         shapes.push_back(s);
-        s.w = 290;  // more than one block of columns
+        s.w = 290;
         shapes.push_back(s);
     }
 }

@@ -49,7 +49,7 @@ class Muon(SGD):
     def _update(self, params, states, group):
         if not group["orthogonalize"]:
             return super()._update(params, states, group)
-        steps = [zeros_like(param) for param in params]
+        steps = [zeros_like(param) for param in params]  # momentum and its checks are SGD's, at a rate of -1
         self._add_steps(steps, params, states, {**group, "lr": -1.0, "weight_decay": 0.0})
         with no_grad(), with_precision(None):
             for param, step in zip(params, steps):
