@@ -28,6 +28,9 @@ def test_small_problems(name, each_isa):
         "n1c3h40x700o33k3p1",  # a row longer than a task
         "n1c3h95o64k11s4p2",
         "n1c512h7o130k1s2",
+        "n3c150h21o160k1",  # blocks of pixels, units of channels and panels of filters, all read in place
+        "n3c150h21o168k1",
+        "n7c140h9x11o96k1s2x3",  # blocks of several images
         "n1c257h5o3k3",
         "n1c2h9o300k5p2",
         "n1c256h12o256k3p1g256",

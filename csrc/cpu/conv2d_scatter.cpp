@@ -46,7 +46,7 @@ void add_dy_row(const Conv2dShape& s, const Plan& plan, const float* dy, const f
     const int64_t r0 = top >= h0 ? 0 : ceil_div(h0 - top, s.dilation_h);
     const int64_t r1 = std::min(s.r, ceil_div(h1 - top, s.dilation_h));
     if (r0 >= r1) return;
-    const float* x[kPixels];
+    const float* x[kPixels + 1];
     float* y[kPixels];
     const int64_t tap = 0;
     ConvPanel panel{};
@@ -68,10 +68,8 @@ void add_dy_row(const Conv2dShape& s, const Plan& plan, const float* dy, const f
     scatter.sums_run = s.dilation_w * s.c;
     for (int64_t q = 0; q < s.q; q += kPixels) {
         panel.pixels = std::min(kPixels, s.q - q);
-        for (int64_t i = 0; i < panel.pixels; ++i) {
-            x[i] = dy + (p * s.q + q + i) * s.o;
-            y[i] = windows + i * plan.windows;
-        }
+        for (int64_t i = 0; i <= panel.pixels; ++i) x[i] = dy + (p * s.q + q + i) * s.o;
+        for (int64_t i = 0; i < panel.pixels; ++i) y[i] = windows + i * plan.windows;
         for (int64_t j = 0; j < plan.k; j += panel_columns) {
             panel.columns = static_cast<int>(std::min(panel_columns, plan.k - j));
             panel.b = filters + j * s.o;

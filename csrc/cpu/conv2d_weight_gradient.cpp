@@ -27,7 +27,8 @@ constexpr int64_t kUnitChannels = 70;  // 10 register tiles of 7 rows
 constexpr int64_t kPanelGroup = 256;   // columns of dy copied at a time, 256 KiB; 64 when a filter has several taps
 constexpr int64_t kGemmPixels = 1024;  // up to 20 images of 7x7
 constexpr int64_t kGemmFilters = 128 * 1024;  // 512 KiB
-constexpr int64_t kNarrowPixel = 256;         // floats between windows up to which they are read in place
+constexpr int64_t kNarrowPixel = 256;         // floats between windows of several taps that are read in place
+constexpr int64_t kLineFloats = 16;           // of 64 bytes
 
 // How a problem is cut; by its shape alone. The input channels are cut into units, dw^T[k,O] of a unit into panels of
 // columns and these into tiles of rows: the unit's channels at one tap, or any rows when there are few channels.
@@ -43,17 +44,24 @@ struct Plan {
     int64_t tiles, tile_group, tile_rows;
     int64_t ranges;
     int64_t part, parts;  // in blocks
+    bool in_place;        // windows of one tap each, read where they lie, as dy is if whole vectors cover it
     bool pack;            // dy copied to [panel][pixels][panel columns]
     int64_t dy_buffer;
     int64_t size(const DirectConv& s) const { return s.k() * columns; }
 };
 
+// Each channel of a window is met once: with a panel of dy in the cache, copies would not pay for themselves.
+bool reads_in_place(const DirectConv& s) {
+    return kernels().conv2d.far_tiles && s.r * s.s == 1;
+}
+
 void plan_blocks(const DirectConv& s, Plan& plan) {
     ConvWindows& v = plan.windows;
-    const WindowPlace place = plan.by_tap && dilated(s)              ? WindowPlace::in_place
-                              : s.pixel * s.stride_w <= kNarrowPixel ? WindowPlace::in_place_inside
-                                                                     : WindowPlace::copied;
+    const WindowPlace place = plan.by_tap && dilated(s)                                   ? WindowPlace::in_place
+                              : reads_in_place(s) || s.pixel * s.stride_w <= kNarrowPixel ? WindowPlace::in_place_inside
+                                                                                          : WindowPlace::copied;
     v = plan_windows(plan.unit, kBlockPixels, kBufferFloats, place);
+    plan.in_place = v.in_place && reads_in_place(s);
     plan.images = std::max<int64_t>(1, v.rows / s.p);
     v.rows = v.rows < s.p ? ceil_div(s.p, ceil_div(s.p, v.rows)) : plan.images * s.p;
     plan.row_blocks = plan.images > 1 ? 1 : ceil_div(s.p, v.rows);
@@ -96,13 +104,15 @@ Plan make_plan(const DirectConv& s) {
         std::min({kParts, wanted, pixels / kPartPixels + 1, kPartFloats / (plan.size(s) * s.groups) + 1});
     plan.unit = s;
     if (plan.by_tap) plan.unit.c = ceil_div(s.c, ceil_div(s.c, kUnitChannels));
+    if (plan.by_tap && reads_in_place(s))  // whole register tiles; where channels are copied, whole lines are better
+        plan.unit.c = std::min(s.c, ceil_div(plan.unit.c, kernel.conv2d.tile_rows) * kernel.conv2d.tile_rows);
     plan.units = ceil_div(s.c, plan.unit.c);
     plan.tiles = plan.by_tap ? s.r * s.s : ceil_div(s.k(), plan.tile_rows);
     plan_blocks(s, plan);
     plan.part = ceil_div(plan.blocks, std::min(plan.blocks, most_parts));
     plan.parts = ceil_div(plan.blocks, plan.part);
     plan_ranges(s, ceil_div(wanted, plan.parts * s.groups), plan);
-    plan.pack = s.o % kernel.vector_width || plan.unit_group * plan.tile_group > 1;
+    plan.pack = s.o % kernel.vector_width || (!plan.in_place && plan.unit_group * plan.tile_group > 1);
     plan.dy_buffer = plan.windows.rows * plan.windows.columns * plan.panel_columns * plan.panel_group;
     return plan;
 }
@@ -200,7 +210,10 @@ void add_rows(const DirectConv& s, const Plan& plan, const Block& block, WeightP
     kernels().conv2d.weight_panel(panel);
 }
 
-void add_block(const DirectConv& s, const Plan& plan, const Block& block, const Task& task, bool accumulate) {
+// The sums of a block. What is read where it lies is fetched in time: the next unit's windows, after the last unit
+// those of the block that follows and its dy.
+void add_block(const DirectConv& s, const Plan& plan, const Block& block, const Block& following, const Task& task,
+               bool accumulate) {
     const int64_t lanes = kernels().vector_width, width = plan.panel_columns;
     WeightPanel group{};
     group.images = block.images;
@@ -208,13 +221,25 @@ void add_block(const DirectConv& s, const Plan& plan, const Block& block, const 
     group.accumulate = accumulate;
     place_dy(s, plan, block, task, group);
     const int64_t panel_step = plan.pack ? (block.q1 - block.q0) * width : width;
-    for (int64_t u = task.unit; u < std::min(plan.units, task.unit + plan.unit_group); ++u) {
+    const int64_t last = std::min(plan.units, task.unit + plan.unit_group) - 1;
+    WeightPanel next{};
+    if (plan.in_place && !plan.pack) place_dy(s, plan, following, task, next);
+    for (int64_t u = task.unit; u <= last; ++u) {
         place_unit(s, plan, block, task, u, group);
+        if (plan.in_place) place_unit(s, plan, u < last ? block : following, task, u < last ? u + 1 : task.unit, next);
         for (int64_t j = task.panel; j < std::min(plan.panels, task.panel + plan.panel_group); ++j) {
             WeightPanel panel = group;
             panel.columns = static_cast<int>(ceil_div(std::min(width, s.o - j * width), lanes) * lanes);
             panel.dy += (j - task.panel) * panel_step;
             panel.dw = task.part + j * width;
+            if (next.x && j == task.panel) {
+                panel.next_x = next.x;
+                panel.next_x_lines = ceil_div(plan.unit.c - 1, kLineFloats) + 1;
+            }
+            if (next.dy && u == last) {
+                panel.next_dy = next.dy + (j - task.panel) * width;
+                panel.next_dy_lines = ceil_div(panel.columns, kLineFloats);
+            }
             for (int64_t t = task.tile; t < std::min(plan.tiles, task.tile + plan.tile_group); ++t) {
                 if (plan.by_tap) {
                     add_tap(s, plan, block, panel, task, u, t);
@@ -325,7 +350,8 @@ void run_direct(const Conv2dShape& shape, const float* x, const float* dy, float
                         buffers.data() + worker * buffer,
                         parts.data() + (group * plan.parts + part) * size};
         const int64_t begin = part * plan.part, end = std::min(plan.blocks, begin + plan.part);
-        for (int64_t b = begin; b < end; ++b) add_block(s, plan, Block(s, plan, b), task, b > begin);
+        for (int64_t b = begin; b < end; ++b)
+            add_block(s, plan, Block(s, plan, b), Block(s, plan, b + 1), task, b > begin);
     });
     for (int64_t group = 0; group < s.groups; ++group)
         finish(s, plan, parts.data() + group * plan.parts * size, dw + group * s.o * s.k());

@@ -132,8 +132,9 @@ OutputRange meeting(int64_t begin, int64_t end, int64_t tap, int64_t stride, int
 
 ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_floats, WindowPlace place) {
     ConvWindows v{};
-    v.in_place = s.k() == 0 || place == WindowPlace::in_place ||
-                 (place == WindowPlace::in_place_inside && inside(s) && !aliases(s.pixel * s.stride_w));
+    v.in_place =
+        s.k() == 0 || place == WindowPlace::in_place ||
+        (place == WindowPlace::in_place_inside && inside(s) && (s.r * s.s == 1 || !aliases(s.pixel * s.stride_w)));
     v.step_h = s.r == 1 && !v.in_place ? 1 : s.stride_h;
     v.step_w = s.s == 1 && !v.in_place ? 1 : s.stride_w;
     v.pixel_step = v.in_place ? s.pixel : s.c + (aliases(s.c * v.step_w) ? 16 : 0);

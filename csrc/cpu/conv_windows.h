@@ -53,9 +53,9 @@ struct ConvWindows {
     }
 };
 
-// Where windows lie: always copied; in place where they are inside the image and no two neighbours a multiple of 2 KiB
-// apart, where they would share a set of the first-level cache; or always in place, for callers that leave out the taps
-// in the padding.
+// Where windows lie: always copied; in place where they are inside the image and, when of several taps, no two
+// neighbours a multiple of 2 KiB apart, where they would share a set of the first-level cache; or always in place, for
+// callers that leave out the taps in the padding.
 enum class WindowPlace : uint8_t { copied, in_place_inside, in_place };
 
 // Blocks of about `pixels` outputs that read about `most_floats` at most.

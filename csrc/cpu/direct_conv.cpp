@@ -125,11 +125,11 @@ struct Task {
 struct Lists {
     float* buffer;
     const float** row;     // windows at the start of each row
-    const float** window;  // of each pixel
+    const float** window;  // of each pixel, and one more
     float** output;
 };
 
-// Windows and outputs of a task's pixels, those of a segment together.
+// Windows and outputs of a task's pixels, those of a segment together; then where the next task's windows may start.
 int64_t list_pixels(const DirectConv& s, const ConvWindows& v, const Task& task, const Band* rows, int64_t row_count,
                     const Band* columns, int64_t column_count, Lists lists, Segment* segments) {
     for (int64_t f = task.f0; f < task.f1;) {
@@ -155,7 +155,13 @@ int64_t list_pixels(const DirectConv& s, const ConvWindows& v, const Task& task,
             if (pixel > begin) segments[count++] = {begin, pixel, rows[i].taps, columns[j].taps};
         }
     }
+    if (pixel) lists.window[pixel] = lists.window[pixel - 1] + v.step_w * v.pixel_step;
     return count;
+}
+
+// All of a task's panels stay in L2.
+bool resident(const DirectConv& s, const Task& task) {
+    return s.k() * (task.last - task.first) * kernels().conv2d.panel_columns <= kResidentFilters;
 }
 
 // The pixels of some segments times the panels of a task, chunk by chunk of k.
@@ -166,6 +172,7 @@ void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, const
     panel.act = task.act;
     panel.residual = task.residual;
     panel.start = task.y;
+    panel.b_streams = !resident(s, task);
     const auto run = [&](const Segment& segment) {
         panel.pixels = segment.end - segment.begin;
         panel.x = lists.window + segment.begin;
@@ -212,12 +219,10 @@ void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, const
     }
 }
 
-// All panels in L2: some pixels at a time, so that their windows stay near; else a chunk of a panel for all pixels.
+// Resident panels: some pixels at a time, so that their windows stay near; else a chunk of a panel for all pixels.
 void run_task(const DirectConv& s, const Plan& plan, const int64_t* tap, const Task& task, const Lists& lists,
               const Segment* segments, int64_t count) {
-    const int64_t width = kernels().conv2d.panel_columns;
-    if (s.k() * (task.last - task.first) * width > kResidentFilters)
-        return run_panels(s, plan, tap, task, lists, segments, count);
+    if (!resident(s, task)) return run_panels(s, plan, tap, task, lists, segments, count);
     for (int64_t i = 0; i < count; ++i) {
         Segment piece = segments[i];
         for (; piece.begin < segments[i].end; piece.begin = piece.end) {
@@ -247,8 +252,9 @@ void direct_conv(const DirectConv& problem, const float* x, const float* filters
     const int64_t column_bands =
         find_bands(plan.skip, s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w, columns.data());
     const int64_t workers = worker_count(plan.tasks), pixels = v.rows * v.columns, most = row_bands * column_bands;
+    const int64_t windows_size = pixels + 1;
     Scratch<float> buffers(workers * v.buffer);
-    Scratch<const float*> windows(workers * (pixels + v.rows));
+    Scratch<const float*> windows(workers * (windows_size + v.rows));
     Scratch<float*> outputs(workers * pixels);
     Scratch<Segment> segments(workers * most);
     parallel_for(plan.tasks, workers, [&](int64_t index, int64_t worker) {
@@ -267,8 +273,8 @@ void direct_conv(const DirectConv& problem, const float* x, const float* filters
         task.residual = after.residual ? after.residual + group * s.o : nullptr;
         task.act = after.act;
         task.y = y + group * s.o;
-        const float** window = windows.data() + worker * (pixels + v.rows);
-        const Lists lists{buffers.data() + worker * v.buffer, window + pixels, window,
+        const float** window = windows.data() + worker * (windows_size + v.rows);
+        const Lists lists{buffers.data() + worker * v.buffer, window + windows_size, window,
                           outputs.data() + worker * pixels};
         Segment* const list = segments.data() + worker * most;
         const int64_t count =

@@ -62,10 +62,11 @@ struct GemmKernels {
 // x[i] + tap[t].
 struct ConvPanel {
     int64_t pixels;
-    const float* const* x;  // [pixels]
+    const float* const* x;  // [pixels + 1]; from the last, which is not used, what follows is fetched into the cache
     const int64_t* tap;     // [taps]
     int64_t taps, length;
     const float* b;     // [taps*length][columns rounded up to whole vectors]
+    bool b_streams;     // what follows b is not in the cache yet and is wanted there first
     const float* bias;  // [columns], may be null
     Activation act;
     bool accumulate;        // y += the sum, without bias
@@ -90,6 +91,10 @@ struct WeightPanel {
     int64_t dw_row;
     int columns;  // whole vectors, at most panel_columns
     bool accumulate;
+    // What is read next, laid out as x and dy: every tile fetches a line of it per pixel. Lines of 64 bytes; 0:
+    // nothing.
+    const float *next_x, *next_dy;
+    int64_t next_x_lines, next_dy_lines;
 };
 
 // sums[q*sums_pixel + line*sums_line + run*sums_run + i] += windows[q*window_step + line*line_step + run*length + i].
@@ -104,7 +109,8 @@ struct WindowScatter {
 // cpu/isa/conv2d.h, cpu/isa/conv2d_gradient.h
 struct Conv2dKernels {
     int panel_columns;
-    int tile_rows;  // pixels of a register tile
+    int tile_rows;   // pixels of a register tile
+    bool far_tiles;  // weight_panel may read x and dy from the second-level cache, and fetches what is next
     void (*panel)(const ConvPanel& s);
     void (*weight_panel)(const WeightPanel& s);
     void (*add_windows)(const WindowScatter& s);

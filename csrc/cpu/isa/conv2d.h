@@ -6,8 +6,6 @@
 
 namespace {
 
-constexpr int64_t kLineFloats = 16;  // of 64 bytes
-
 // The activations other than ReLU and ReLU6 run over a stored row while it is in the first-level cache: their code in
 // every tile would be ten times the tile's.
 __attribute__((noinline)) void activate_row(Activation act, int64_t columns, float* y) {
@@ -99,8 +97,9 @@ struct ConvTileTable<vectors, std::integer_sequence<int, i...>> {
     static constexpr ConvTileFunction functions[] = {conv_tile<i + 1, vectors>...};
 };
 
-// What follows b is read next: the first tiles fetch as much of it as the panel holds. Tiles of equal height, so that
-// no pixel is computed twice and none is left to a low tile alone.
+// Where the panels of b stream by, the first tiles fetch as much of what follows as the panel holds. The others fetch
+// the windows of the next tile: the hardware does not foresee several rows that each end after a few lines. Tiles of
+// equal height, so that no pixel is computed twice and none is left to a low tile alone.
 template <int vectors>
 CK_INLINE void conv_tiles(const ConvPanel& s) {
     constexpr int most = most_named_rows(vectors);
@@ -108,10 +107,11 @@ CK_INLINE void conv_tiles(const ConvPanel& s) {
         ConvTileTable<vectors, std::make_integer_sequence<int, most>>::functions;
     const int64_t tiles = ceil_div(s.pixels, most), rows = ceil_div(s.pixels, tiles), k = s.taps * s.length;
     const int64_t lines = k * vectors * kWidth / kLineFloats;
-    int64_t fetched = 0;
+    const int64_t start = s.taps ? s.tap[0] : 0;
+    int64_t fetched = s.b_streams ? 0 : lines;
     for (int64_t i = 0; i < s.pixels; i += rows) {
         const int64_t count = s.pixels - i < rows ? s.pixels - i : rows;
-        const float* next = s.b + (fetched < lines ? lines + fetched : 0) * kLineFloats;
+        const float* next = fetched < lines ? s.b + (lines + fetched) * kLineFloats : s.x[i + count] + start;
         functions[count - 1](s, s.x + i, s.y + i, next);
         fetched += k;
     }
@@ -132,7 +132,7 @@ void conv_panel(const ConvPanel& s) {
     }
 }
 
-constexpr Conv2dKernels kConv2dKernels = {WideTile::columns, most_rows(WideTile::vectors), conv_panel, weight_panel,
-                                          add_windows};
+constexpr Conv2dKernels kConv2dKernels = {
+    WideTile::columns, most_rows(WideTile::vectors), kFarTiles, conv_panel, weight_panel, add_windows};
 
 }  // namespace

@@ -6,15 +6,26 @@
 
 namespace {
 
+constexpr int64_t kLineFloats = 16;  // of 64 bytes
+// A step of a tile of weights reads lines of x and dy: 28 multiply-adds of AVX-512 hide the second-level cache, the 12
+// of AVX2 do not, and one more instruction per step slows them down.
+constexpr bool kFarTiles = WideTile::rows * WideTile::vectors >= 28;
+
 // Most rows of a tile whose rows are named by pointers: of one vector 8, which hide the latency of the additions and
 // leave room for all pointers in the 16 registers for them; 14 do not.
 constexpr int most_named_rows(int vectors) {
     return vectors == 1 ? 8 : most_rows(vectors);
 }
 
+// One line for each pixel of a panel.
+struct Lines {
+    const float* start;
+    int64_t image, line, pixel;  // steps
+};
+
 // Sums start at zero and are added to dw once, which keeps rounding errors to those of one block of pixels.
 template <int rows, int vectors>
-void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw) {
+void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw, const Lines& fetched) {
     vf acc[rows][vectors] = {};
     const float* x[rows];
 #pragma GCC unroll 14
@@ -22,8 +33,10 @@ void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw) {
     for (int64_t image = 0; image < s.images; ++image) {
         for (int64_t line = 0; line < s.lines; ++line) {
             const float* dy = s.dy + image * s.dy_image + line * s.dy_line;
+            const float* next = fetched.start + image * fetched.image + line * fetched.line;
             int64_t k = image * s.x_image + line * s.x_line;
-            for (int64_t q = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel) {
+            for (int64_t q = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel, next += fetched.pixel) {
+                if constexpr (kFarTiles) __builtin_prefetch(next, 0, 2);
                 vf b[vectors];
 #pragma GCC unroll 4
                 for (int j = 0; j < vectors; ++j) b[j] = load(dy + j * kWidth);
@@ -45,7 +58,7 @@ void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw) {
     }
 }
 
-using WeightTileFunction = void (*)(const WeightPanel&, const int64_t*, float*);
+using WeightTileFunction = void (*)(const WeightPanel&, const int64_t*, float*, const Lines&);
 
 template <int vectors, class Rows>
 struct WeightTileTable;
@@ -53,6 +66,13 @@ template <int vectors, int... i>
 struct WeightTileTable<vectors, std::integer_sequence<int, i...>> {
     static constexpr WeightTileFunction functions[] = {weight_tile<i + 1, vectors>...};
 };
+
+CK_INLINE Lines fetched_by(const WeightPanel& s, int64_t tile) {
+    if (tile < s.next_x_lines) return {s.next_x + tile * kLineFloats, s.x_image, s.x_line, s.x_pixel};
+    tile -= s.next_x_lines;
+    if (tile < s.next_dy_lines) return {s.next_dy + tile * kLineFloats, s.dy_image, s.dy_line, s.dy_pixel};
+    return {s.dy, 0, 0, 0};  // is there already
+}
 
 template <int vectors>
 CK_INLINE void weight_tiles(const WeightPanel& s) {
@@ -62,7 +82,7 @@ CK_INLINE void weight_tiles(const WeightPanel& s) {
     const int64_t tiles = ceil_div(s.rows, most), rows = ceil_div(s.rows, tiles);
     for (int64_t i = 0; i < s.rows; i += rows) {
         const int64_t count = s.rows - i < rows ? s.rows - i : rows;
-        functions[count - 1](s, s.tap + i, s.dw + i * s.dw_row);
+        functions[count - 1](s, s.tap + i, s.dw + i * s.dw_row, fetched_by(s, i / rows));
     }
 }
 
