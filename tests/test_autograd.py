@@ -205,3 +205,49 @@ def test_the_gradient_that_is_passed_stays_the_callers():
     (b + 1).backward(given)
     given.copy_(ck.zeros(2))
     assert a.grad.tolist() == b.grad.tolist() == [1, 1]
+
+
+READS = {  # the op, the tensors that its gradient reads, and those that it does not
+    "multiply": (lambda x, w: x * w, "xw", "y"),
+    "multiply by a constant": (lambda x, w: x * w.detach(), "w", "xy"),
+    "add": (lambda x, w: x + w, "", "xwy"),
+    "log": (lambda x, w: x.log(), "x", "y"),
+    "exp": (lambda x, w: x.exp(), "y", "x"),
+    "matmul": (lambda x, w: x @ w, "xw", "y"),
+    "linear": (lambda x, w: ck.linear(x, w), "xw", "y"),
+    "frozen linear": (lambda x, w: ck.linear(x, w.detach(), activation="relu"), "wy", "x"),
+    "conv2d": (lambda x, w: ck.conv2d(x, w.reshape(4, 1, 1, 4)), "xw", "y"),
+    "conv2d of an image": (lambda x, w: ck.conv2d(x.detach(), w.reshape(4, 1, 1, 4)), "x", "wy"),
+    "conv2d and pool": (lambda x, w: ck.ops.conv2d_max_pool2d(x, w.reshape(4, 1, 1, 4)), "xw", "y"),
+    "conv_transpose2d": (lambda x, w: ck.conv_transpose2d(x, w.reshape(4, 1, 1, 4)), "xw", "y"),
+    "max_pool2d": (lambda x, w: ck.max_pool2d(x, 2), "", "xy"),
+    "batch_norm": (lambda x, w: ck.batch_norm(x, None, None, w.reshape(16)[:4], training=True), "x", "wy"),
+    "cross_entropy": (lambda x, w: ck.cross_entropy(x.reshape(8, 4), np.zeros(8, int)), "x", "y"),
+    "checkpoint": (lambda x, w: ck.checkpoint(lambda x: x + 1, x), "x", "y"),
+}
+
+
+@pytest.mark.parametrize("op", READS)
+def test_a_write_before_backward_is_refused_where_it_matters(op):
+    function, read, unread = READS[op]
+    for name in read + unread:
+        x, w = ck.rand(1, 2, 4, 4, requires_grad=True), ck.rand(4, 4, requires_grad=True)
+        y = function(x, w)
+        loss = y.sum()
+        target = {"x": x, "w": w, "y": y}[name]
+        target.copy_(np.ones(target.shape, np.float32))
+        if name in read:
+            with pytest.raises(RuntimeError, match=r"\[backward\] a tensor of shape .* was written"):
+                loss.backward()
+        else:
+            loss.backward()
+
+
+def test_a_step_between_two_backward_passes_is_refused():
+    w = ck.rand(3, requires_grad=True)
+    loss = (w * w).sum()
+    optimizer = ck.optim.SGD([w], 0.1)
+    loss.backward(retain_graph=True)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="was written"):
+        loss.backward()

@@ -1,8 +1,9 @@
 """Reverse-mode differentiation over the core's ops.
 
 An op computes its result with ``_core`` and calls :func:`record` with a closure that turns the gradient of the result
-into the gradients of its inputs (all of them core tensors). The closure holds exactly what backward needs; it is
-dropped as soon as it has run. The graph is walked with an explicit stack, so its depth is not limited.
+into the gradients of its inputs (all of them core tensors). The closure holds exactly the tensors whose values backward
+needs, so that a write to one of them in between can be refused; it is dropped as soon as it has run. The graph is
+walked with an explicit stack, so its depth is not limited.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from types import FunctionType
 
 from . import _core
 
@@ -70,15 +72,27 @@ _numbers = itertools.count()
 class Node:
     """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument.
 
-    ``number`` counts the nodes in the order they are made.
+    ``number`` counts the nodes in the order they are made, ``saved`` pairs each core tensor that backward reads with
+    the version that it was made for.
     """
 
-    __slots__ = ("backward", "inputs", "number")
+    __slots__ = ("backward", "inputs", "number", "saved")
 
-    def __init__(self, inputs, backward):
+    def __init__(self, inputs, backward, saved=()):
         self.inputs = inputs
         self.backward = backward
+        self.saved = [(data, data.version) for data in saved]
         self.number = next(_numbers)
+
+    def gradients(self, dy):
+        """Those of the inputs, from the gradient of the result. RuntimeError where they would be wrong."""
+        for data, version in self.saved:
+            if data.version != version and None not in (data.version, version):  # None: writes are not counted
+                raise RuntimeError(
+                    f"[backward] a tensor of shape {data.shape} was written (by copy_ or an optimizer's step, say) "
+                    "after an op that needs its values for the gradient. Write it later, or pass the op a copy."
+                )
+        return self.backward(dy)
 
 
 def needs_grad(*tensors) -> bool:
@@ -106,8 +120,20 @@ def record(core, inputs: Sequence, backward: Callable):
     result = Tensor(core)
     if needs_grad(*inputs):
         result.requires_grad = True
-        result._node = Node([edge(t) for t in inputs], backward)
+        result._node = Node([edge(t) for t in inputs], backward, held_by(backward))
     return result
+
+
+def held_by(function: Callable) -> list[_core.Tensor]:
+    """The core tensors that a closure holds, itself or in closures that it calls."""
+    held = []
+    for cell in function.__closure__ or ():
+        value = cell.cell_contents
+        if type(value) is _core.Tensor:
+            held.append(value)
+        elif type(value) is FunctionType:
+            held += held_by(value)
+    return held
 
 
 def reaches_before(tensor, number: int) -> bool:
@@ -162,7 +188,7 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
     for node in reversed(order):
         dy = pending.pop(node, None)
         if dy is not None:
-            for target, gradient in zip(node.inputs, node.backward(dy)):
+            for target, gradient in zip(node.inputs, node.gradients(dy)):
                 if target is None or gradient is None:
                     continue
                 if type(target) is not Node:
@@ -173,7 +199,7 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
                     pending[target] = gradient
         if not retain_graph:
             node.backward = None
-            node.inputs = ()
+            node.inputs = node.saved = ()
 
 
 def _accumulate(leaf, gradient, taken: set[int]) -> None:

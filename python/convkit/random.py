@@ -45,7 +45,7 @@ def next_key(count: int) -> tuple[int, int]:
     return seed, offset
 
 
-def _draw(function, shape, dtype, device):
+def _draw(function, shape, dtype, device, requires_grad):
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
     device = ops.device_name("rand", device)
@@ -53,18 +53,18 @@ def _draw(function, shape, dtype, device):
     count = 1
     for size in shape:
         count *= max(size, 0)
-    return Tensor(function(shape, *next_key(count), 0.0, 1.0, dtype, device))
+    return Tensor(function(shape, *next_key(count), 0.0, 1.0, dtype, device), requires_grad)
 
 
-def rand(*shape, dtype=float32, device: str = "cpu") -> Tensor:
+def rand(*shape, dtype=float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """Uniform in [0, 1): multiples of 2**-24, of 2**-8 in bfloat16. The same bits on every device."""
-    return _draw(_core.random_uniform, shape, dtype, device)
+    return _draw(_core.random_uniform, shape, dtype, device, requires_grad)
 
 
-def randn(*shape, dtype=float32, device: str = "cpu") -> Tensor:
+def randn(*shape, dtype=float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """Standard normal, by Box-Muller in double precision from the numbers of :func:`rand`.
 
     float32 draws of the CPU and of a GPU are equal but for their last bit, in the rare case that the last bits of the
     double logarithm, sine or cosine decide how they are rounded.
     """
-    return _draw(_core.random_normal, shape, dtype, device)
+    return _draw(_core.random_normal, shape, dtype, device, requires_grad)

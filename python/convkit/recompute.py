@@ -67,7 +67,7 @@ def checkpoint(function: Callable[..., Tensor], *inputs) -> Tensor:
         return [None if leaves[i].grad is None else leaves[i].grad._data for i in places]
 
     output = Tensor(result._data, requires_grad=True)
-    output._node = Node([edge(inputs[i]) for i in places], backward)
+    output._node = Node([edge(inputs[i]) for i in places], backward, [kept[i][0] for i in places])
     return output
 
 

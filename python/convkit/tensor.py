@@ -125,7 +125,7 @@ class Tensor(_core.TensorBase):
     def copy_(self, other) -> Tensor:
         """Overwrites the elements in place; shapes and dtypes must agree.
 
-        Not recorded: a backward pass that needs the old values, and comes later, computes with the new ones.
+        Not recorded: a backward pass that comes later and needs the old values is a RuntimeError.
         """
         _core.copy_into(self._data, as_tensor(other)._data)
         return self

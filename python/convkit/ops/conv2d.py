@@ -75,14 +75,14 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
     x, w, bias, _ = inputs = _tensors(x, w, bias)
     geometry = _geometry(x, w, stride, padding, dilation, groups)
     activation = activation_name("conv2d", activation)
-    image, filters, x_shape = x._data, w._data, x.shape
+    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
     y, argmax = _core.conv2d_max_pool2d(image, filters, _core_of(bias), *geometry, activation, needs_grad(x, w, bias))
     backward = _backward(
         y,
         activation,
         inputs,
         lambda dz: _core.conv2d_max_pool2d_data_gradient(x_shape, filters, dz, argmax, *geometry),
-        lambda dz: _core.conv2d_max_pool2d_weight_gradient(image, filters.shape, dz, argmax, *geometry),
+        lambda dz: _core.conv2d_max_pool2d_weight_gradient(image, w_shape, dz, argmax, *geometry),
     )
     return record(y, inputs, backward)
 
@@ -103,7 +103,7 @@ def conv_transpose2d(
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     geometry = (stride, pads(op, padding), dilation, whole(op, "groups", groups))
     activation = activation_name(op, activation)
-    image, filters, x_shape = x._data, w._data, x.shape
+    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
     y = _core.conv_transpose2d(
         image,
         filters,
@@ -117,7 +117,7 @@ def conv_transpose2d(
         activation,
         inputs,
         lambda dz: _core.conv_transpose2d_data_gradient(x_shape, filters, dz, *geometry),
-        lambda dz: _core.conv_transpose2d_weight_gradient(image, filters.shape, dz, *geometry),
+        lambda dz: _core.conv_transpose2d_weight_gradient(image, w_shape, dz, *geometry),
     )
     return record(y, inputs, backward)
 

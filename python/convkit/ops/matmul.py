@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import _core
 from ..autograd import record
 from ..mixed import lowered
@@ -16,22 +18,21 @@ def matmul(a, b) -> Tensor:
     ``b`` a column, and its axis is missing from the result. ValueError for axes that do not match.
     """
     a, b = lowered(as_tensor(a), as_tensor(b))
-    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
-    y = _core.matmul(u, v)
+    y = _core.matmul(a._data, b._data)
+    shape_a, shape_b, stack = a.shape, b.shape, y.shape[: y.ndim - (a.ndim > 1) - (b.ndim > 1)]
+    u, v = a._data if b.requires_grad else None, b._data if a.requires_grad else None
 
     def backward(dy):
-        left = u if u.ndim > 1 else u.reshape((1, u.size))
-        right = v if v.ndim > 1 else v.reshape((v.size, 1))
-        m, k, n = left.shape[-2], left.shape[-1], right.shape[-1]
-        dy = dy.reshape((*y.shape[: y.ndim - (u.ndim > 1) - (v.ndim > 1)], m, n))
+        left = shape_a if len(shape_a) > 1 else (1, *shape_a)
+        right = shape_b if len(shape_b) > 1 else (*shape_b, 1)
+        dy = dy.reshape((*stack, left[-2], right[-1]))
         da = db = None
-        if a_wanted:
-            da = _core.sum_to_shape(_core.matmul(dy, right, trans_b=True), left.shape).reshape(u.shape)
-        if b_wanted:
-            if right.ndim == 2:  # the sum over the stack is a longer product
-                rows = _rows(left)
-                left, dy = left.reshape((rows, k)), dy.reshape((rows, n))
-            db = _core.sum_to_shape(_core.matmul(left, dy, trans_a=True), right.shape).reshape(v.shape)
+        if v is not None:
+            da = _core.sum_to_shape(_core.matmul(dy, v.reshape(right), trans_b=True), left).reshape(shape_a)
+        if u is not None:
+            if len(right) == 2:  # the sum over the stack is a longer product
+                left, dy = (_rows(left), left[-1]), dy.reshape((_rows(dy.shape), right[-1]))
+            db = _core.sum_to_shape(_core.matmul(u.reshape(left), dy, trans_a=True), right).reshape(shape_b)
         return da, db
 
     return record(y, (a, b), backward)
@@ -46,26 +47,22 @@ def linear(x, w, bias=None, *, activation: str | None = None) -> Tensor:
     """
     x, w, bias = lowered(as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias))
     activation = activation_name("linear", activation)
-    u, v = x._data, w._data
-    y = _core.linear(u, v, None if bias is None else bias._data, activation)
-    x_wanted, w_wanted, bias_wanted = x.requires_grad, w.requires_grad, bias is not None and bias.requires_grad
+    y = _core.linear(x._data, w._data, None if bias is None else bias._data, activation)
+    x_shape, (out_features, in_features), bias_wanted = x.shape, w.shape, bias is not None and bias.requires_grad
+    u, v = x._data if w.requires_grad else None, w._data if x.requires_grad else None
     y_kept = y if activation else None  # its values are needed by the activation's gradient alone
 
     def backward(dy):
         dz, db = _core.epilogue_gradient(activation, dy if y_kept is None else y_kept, dy, bias_wanted)
-        out_features, in_features = v.shape
-        rows = _rows(u)
+        rows = _rows(x_shape)
         dz = dz.reshape((rows, out_features))
-        dx = _core.matmul(dz, v).reshape(u.shape) if x_wanted else None
-        dw = _core.matmul(dz, u.reshape((rows, in_features)), trans_a=True) if w_wanted else None
+        dx = None if v is None else _core.matmul(dz, v).reshape(x_shape)
+        dw = None if u is None else _core.matmul(dz, u.reshape((rows, in_features)), trans_a=True)
         return dx, dw, db if bias_wanted else None
 
     return record(y, (x, w, bias), backward)
 
 
-def _rows(x) -> int:
+def _rows(shape) -> int:
     """How many rows [..., k] holds."""
-    rows = 1
-    for size in x.shape[:-1]:
-        rows *= size
-    return rows
+    return math.prod(shape[:-1])

@@ -7,16 +7,23 @@ import operator
 
 import numpy as np
 
-from .. import _core
+from .. import _core, dtypes
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
 
 
 def _unary(x, forward, gradient) -> Tensor:
+    """A function whose gradient follows from its result."""
+    x = as_tensor(x)
+    y = forward(x._data)
+    return record(y, (x,), lambda dy: (gradient(y, y, dy),))
+
+
+def _unary_of_input(x, forward, gradient, *settings) -> Tensor:
+    """A function whose gradient needs its argument."""
     x = as_tensor(x)
     data = x._data
-    y = forward(data)
-    return record(y, (x,), lambda dy: (gradient(data, y, dy),))
+    return record(forward(data, *settings), (x,), lambda dy: (gradient(data, data, dy, *settings),))
 
 
 def exp(x) -> Tensor:
@@ -26,7 +33,7 @@ def exp(x) -> Tensor:
 
 def log(x) -> Tensor:
     """Natural logarithm, elementwise: NaN below 0, -inf at 0."""
-    return _unary(x, _core.log, _core.log_gradient)
+    return _unary_of_input(x, _core.log, _core.log_gradient)
 
 
 def sqrt(x) -> Tensor:
@@ -36,12 +43,15 @@ def sqrt(x) -> Tensor:
 
 def abs(x) -> Tensor:
     """Absolute value; its gradient at 0 is 0."""
-    return _unary(x, _core.abs, _core.abs_gradient)
+    return _unary_of_input(x, _core.abs, _core.abs_gradient)
 
 
 def negative(x) -> Tensor:
-    """-x."""
-    return _unary(x, _core.negative, _core.negative_gradient)
+    """-x, of floats and int64."""
+    x = as_tensor(x)
+    if x.dtype == np.int64:
+        return subtract(0, x)
+    return record(_core.negative(x._data), (x,), lambda dy: (_core.negative(dy),))
 
 
 def relu(x) -> Tensor:
@@ -56,10 +66,7 @@ def relu6(x) -> Tensor:
 
 def leaky_relu(x, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope * x."""
-    x = as_tensor(x)
-    data = x._data
-    y = _core.leaky_relu(data, negative_slope)
-    return record(y, (x,), lambda dy: (_core.leaky_relu_gradient(data, y, dy, negative_slope),))
+    return _unary_of_input(x, _core.leaky_relu, _core.leaky_relu_gradient, negative_slope)
 
 
 def tanh(x) -> Tensor:
@@ -138,30 +145,36 @@ def subtract(a, b) -> Tensor:
 def multiply(a, b) -> Tensor:
     """a * b with broadcasting."""
     a, b = _operands("multiply", a, b)
-    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
+    shape_a, shape_b = a.shape, b.shape
+    u, v = a._data if b.requires_grad else None, b._data if a.requires_grad else None
 
     def backward(dy):
         return (
-            _core.sum_to_shape(_core.multiply(dy, v), u.shape) if a_wanted else None,
-            _core.sum_to_shape(_core.multiply(dy, u), v.shape) if b_wanted else None,
+            None if v is None else _core.sum_to_shape(_core.multiply(dy, v), shape_a),
+            None if u is None else _core.sum_to_shape(_core.multiply(dy, u), shape_b),
         )
 
-    return record(_core.multiply(u, v), (a, b), backward)
+    return record(_core.multiply(a._data, b._data), (a, b), backward)
 
 
 def divide(a, b) -> Tensor:
-    """a / b with broadcasting."""
+    """a / b with broadcasting; float32 where no tensor is floating."""
+    a, b = (t if isinstance(t, numbers.Number) else as_tensor(t) for t in (a, b))
+    tensors = [t for t in (a, b) if isinstance(t, Tensor)]
+    if all(t.dtype.kind != "f" for t in tensors):
+        a, b = (Tensor(_core.cast(t._data, dtypes.float32)) if isinstance(t, Tensor) else t for t in (a, b))
     a, b = _operands("divide", a, b)
-    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
+    shape_a, shape_b, a_wanted = a.shape, b.shape, a.requires_grad
+    u, v = a._data if b.requires_grad else None, b._data
 
     def backward(dy):
         da = _core.divide(dy, v)
         db = None
-        if b_wanted:
-            db = _core.sum_to_shape(_core.negative(_core.divide(_core.multiply(da, u), v)), v.shape)
-        return _core.sum_to_shape(da, u.shape) if a_wanted else None, db
+        if u is not None:
+            db = _core.sum_to_shape(_core.negative(_core.divide(_core.multiply(da, u), v)), shape_b)
+        return _core.sum_to_shape(da, shape_a) if a_wanted else None, db
 
-    return record(_core.divide(u, v), (a, b), backward)
+    return record(_core.divide(a._data, v), (a, b), backward)
 
 
 def power(a, b) -> Tensor:
@@ -170,6 +183,7 @@ def power(a, b) -> Tensor:
     a, b = _operands("power", a, b)
     u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
     y = _core.power(u, v)
+    y_kept = y if b_wanted else None
 
     def backward(dy):
         da = db = None
@@ -180,7 +194,7 @@ def power(a, b) -> Tensor:
             slope = _core.multiply(v, _core.power(u, _core.subtract(v, one)))
             da = _core.sum_to_shape(_core.multiply(dy, slope), u.shape)
         if b_wanted:
-            db = _core.sum_to_shape(_core.multiply(dy, _core.multiply(y, _core.log(u))), v.shape)
+            db = _core.sum_to_shape(_core.multiply(dy, _core.multiply(y_kept, _core.log(u))), v.shape)
         return da, db
 
     return record(y, (a, b), backward)
