@@ -52,7 +52,7 @@ struct Plan {
 
 // Each channel of a window is met once: with a panel of dy in the cache, copies would not pay for themselves.
 bool reads_in_place(const DirectConv& s) {
-    return kernels().conv2d.far_tiles && s.r * s.s == 1;
+    return kernels().far_operands && s.r * s.s == 1;
 }
 
 void plan_blocks(const DirectConv& s, Plan& plan) {

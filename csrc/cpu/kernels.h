@@ -109,8 +109,7 @@ struct WindowScatter {
 // cpu/isa/conv2d.h, cpu/isa/conv2d_gradient.h
 struct Conv2dKernels {
     int panel_columns;
-    int tile_rows;   // pixels of a register tile
-    bool far_tiles;  // weight_panel may read x and dy from the second-level cache, and fetches what is next
+    int tile_rows;  // pixels of a register tile
     void (*panel)(const ConvPanel& s);
     void (*weight_panel)(const WeightPanel& s);
     void (*add_windows)(const WindowScatter& s);
@@ -383,7 +382,8 @@ struct ProbeKernels {
 
 struct CpuKernels {
     const char* isa;
-    int vector_width;  // float32 lanes
+    int vector_width;   // float32 lanes
+    bool far_operands;  // register tiles hide that an operand comes from the second-level cache: it need not be packed
     PointwiseKernels pointwise;
     GemmKernels gemm;
     Conv2dKernels conv2d;

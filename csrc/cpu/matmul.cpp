@@ -1,7 +1,7 @@
 // Driver of the matrix product, after Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008)
-// and BLIS: panels of B and blocks of A are packed into the order in which the register tile reads them, and k is cut
-// into blocks that keep both in cache. A task is a block of rows, a group of columns and, when c is small, a chunk of
-// k. Thin products read B where it lies.
+// and BLIS: panels of B and, where it pays, blocks of A are packed into the order in which the register tile reads
+// them, and k is cut into blocks that keep both in cache. A task is a block of rows, a group of columns and, when c is
+// small, a chunk of k. Thin products read B where it lies.
 #include <algorithm>
 
 #include "core/allocator.h"
@@ -77,8 +77,8 @@ Plan make_plan(const Problem& g) {
     plan.tile_columns = narrow ? kernel.narrow_columns : kernel.tile_columns;
     plan.padded_n = ceil_div(g.n, plan.tile_columns) * plan.tile_columns;
     plan.block_k = balanced(g.k, kBlockK, 8);
-    // Used by one panel, or its rows so short that a block is nearly dense: A is read in place.
-    plan.pack_a = g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK);
+    // Used by one panel, or its rows so short that a block is nearly dense: A is read in place on any vector unit.
+    plan.pack_a = !kernels().far_operands && g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK);
     const int64_t blocks_m = ceil_div(g.m, kBlockM), blocks_n = ceil_div(g.n, kGroupColumns);
     const int64_t tasks = static_cast<int64_t>(std::clamp(flops(g) / kTaskFlops, 1.0, double{kTasks}));
     if (blocks_m * blocks_n < kGridTasks && g.k > plan.block_k) {

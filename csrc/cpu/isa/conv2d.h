@@ -132,7 +132,7 @@ void conv_panel(const ConvPanel& s) {
     }
 }
 
-constexpr Conv2dKernels kConv2dKernels = {
-    WideTile::columns, most_rows(WideTile::vectors), kFarTiles, conv_panel, weight_panel, add_windows};
+constexpr Conv2dKernels kConv2dKernels = {WideTile::columns, most_rows(WideTile::vectors), conv_panel, weight_panel,
+                                          add_windows};
 
 }  // namespace

@@ -7,9 +7,6 @@
 namespace {
 
 constexpr int64_t kLineFloats = 16;  // of 64 bytes
-// A step of a tile of weights reads lines of x and dy: 28 multiply-adds of AVX-512 hide the second-level cache, the 12
-// of AVX2 do not, and one more instruction per step slows them down.
-constexpr bool kFarTiles = WideTile::rows * WideTile::vectors >= 28;
 
 // Most rows of a tile whose rows are named by pointers: of one vector 8, which hide the latency of the additions and
 // leave room for all pointers in the 16 registers for them; 14 do not.
@@ -36,7 +33,7 @@ void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw, const Line
             const float* next = fetched.start + image * fetched.image + line * fetched.line;
             int64_t k = image * s.x_image + line * s.x_line;
             for (int64_t q = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel, next += fetched.pixel) {
-                if constexpr (kFarTiles) __builtin_prefetch(next, 0, 2);
+                if constexpr (kFarOperands) __builtin_prefetch(next, 0, 2);
                 vf b[vectors];
 #pragma GCC unroll 4
                 for (int j = 0; j < vectors; ++j) b[j] = load(dy + j * kWidth);
