@@ -23,11 +23,12 @@ constexpr int64_t kPartPixels = 512;          // a partial sum is written and re
 constexpr int64_t kPartFloats = 1024 * 1024;  // 4 MiB of partial sums
 constexpr int64_t kParts = 32;
 constexpr int64_t kGrain = 16 * 1024;  // floats of the final sums a task adds up
+constexpr int64_t kLeastTiles = 4;     // register tiles of a call, which is not to be dominated by its start
 constexpr int64_t kUnitChannels = 70;  // 10 register tiles of 7 rows
 constexpr int64_t kPanelGroup = 256;   // columns of dy copied at a time, 256 KiB; 64 when a filter has several taps
 constexpr int64_t kGemmPixels = 1024;  // up to 20 images of 7x7
 constexpr int64_t kGemmFilters = 128 * 1024;  // 512 KiB
-constexpr int64_t kNarrowPixel = 256;         // floats between windows of several taps that are read in place
+constexpr int64_t kNarrowPixel = 256;         // floats between windows of few channels that are read in place
 constexpr int64_t kLineFloats = 16;           // of 64 bytes
 
 // How a problem is cut; by its shape alone. The input channels are cut into units, dw^T[k,O] of a unit into panels of
@@ -44,24 +45,28 @@ struct Plan {
     int64_t tiles, tile_group, tile_rows;
     int64_t ranges;
     int64_t part, parts;  // in blocks
-    bool in_place;        // windows of one tap each, read where they lie, as dy is if whole vectors cover it
+    bool in_place;        // windows are read where they lie, as dy is if whole vectors cover it
     bool pack;            // dy copied to [panel][pixels][panel columns]
     int64_t dy_buffer;
     int64_t size(const DirectConv& s) const { return s.k() * columns; }
 };
 
-// Each channel of a window is met once: with a panel of dy in the cache, copies would not pay for themselves.
+// Whether windows and dy are read where they lie. Pixels a multiple of 4 KiB apart are better copied when several taps
+// meet them: few of them fit into the cache.
 bool reads_in_place(const DirectConv& s) {
-    return kernels().far_operands && s.r * s.s == 1;
+    return kernels().far_operands && s.c >= kLeastTiles * kernels().conv2d.tile_rows &&
+           (s.r * s.s == 1 || s.pixel * s.stride_w % 1024 != 0);
 }
 
 void plan_blocks(const DirectConv& s, Plan& plan) {
     ConvWindows& v = plan.windows;
-    const WindowPlace place = plan.by_tap && dilated(s)                                   ? WindowPlace::in_place
-                              : reads_in_place(s) || s.pixel * s.stride_w <= kNarrowPixel ? WindowPlace::in_place_inside
-                                                                                          : WindowPlace::copied;
+    WindowPlace place = WindowPlace::copied;
+    if (plan.in_place || (plan.by_tap && dilated(s))) {
+        place = WindowPlace::in_place;
+    } else if (s.pixel * s.stride_w <= kNarrowPixel) {
+        place = WindowPlace::in_place_inside;
+    }
     v = plan_windows(plan.unit, kBlockPixels, kBufferFloats, place);
-    plan.in_place = v.in_place && reads_in_place(s);
     plan.images = std::max<int64_t>(1, v.rows / s.p);
     v.rows = v.rows < s.p ? ceil_div(s.p, ceil_div(s.p, v.rows)) : plan.images * s.p;
     plan.row_blocks = plan.images > 1 ? 1 : ceil_div(s.p, v.rows);
@@ -95,8 +100,7 @@ Plan make_plan(const DirectConv& s) {
     plan.columns = ceil_div(s.o, kernel.vector_width) * kernel.vector_width;
     plan.panel_columns = std::min<int64_t>(plan.columns, kernel.conv2d.panel_columns);
     plan.panels = ceil_div(s.o, plan.panel_columns);
-    // Several register tiles, so that a call is not dominated by its start.
-    plan.tile_rows = 4 * kernel.conv2d.tile_rows;
+    plan.tile_rows = kLeastTiles * kernel.conv2d.tile_rows;
     plan.by_tap = s.c >= plan.tile_rows;
     const int64_t pixels = s.n * s.p * s.q;
     const int64_t wanted = std::clamp<int64_t>(pixels * s.k() * s.o * s.groups / kTaskMacs, 1, kTasks);
@@ -104,7 +108,8 @@ Plan make_plan(const DirectConv& s) {
         std::min({kParts, wanted, pixels / kPartPixels + 1, kPartFloats / (plan.size(s) * s.groups) + 1});
     plan.unit = s;
     if (plan.by_tap) plan.unit.c = ceil_div(s.c, ceil_div(s.c, kUnitChannels));
-    if (plan.by_tap && reads_in_place(s))  // whole register tiles; where channels are copied, whole lines are better
+    plan.in_place = reads_in_place(s);
+    if (plan.in_place)  // whole register tiles; where channels are copied, whole lines are better
         plan.unit.c = std::min(s.c, ceil_div(plan.unit.c, kernel.conv2d.tile_rows) * kernel.conv2d.tile_rows);
     plan.units = ceil_div(s.c, plan.unit.c);
     plan.tiles = plan.by_tap ? s.r * s.s : ceil_div(s.k(), plan.tile_rows);
@@ -195,6 +200,8 @@ void add_tap(const DirectConv& s, const Plan& plan, const Block& block, WeightPa
     panel.x += line * panel.x_line + pixel * panel.x_pixel;
     panel.dy += line * panel.dy_line + pixel * panel.dy_pixel;
     panel.tap = task.tap + t * plan.unit.c;
+    if (panel.next_x) panel.next_x += line * panel.x_line + pixel * panel.x_pixel + panel.tap[0];
+    if (panel.next_dy) panel.next_dy += line * panel.dy_line + pixel * panel.dy_pixel;
     panel.dw += (t * s.c + first) * plan.columns;
     kernels().conv2d.weight_panel(panel);
 }

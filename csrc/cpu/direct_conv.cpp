@@ -18,7 +18,7 @@ constexpr int64_t kPixelBlock = 56;              // pixels that pass by all resi
 // Terms of a sum that are added up in registers before they join the result in memory: rounding errors stay those of a
 // short sum, and so much of a panel (16 KiB of 16 columns, 64 KiB of 64) stays close by for all pixels of a task.
 constexpr int64_t kChunk = 256;
-constexpr int64_t kSkipChannels = 128;  // least terms of one tap that pay for a chunk of its own
+constexpr int64_t kSkipChannels = 64;  // least terms of one tap that pay for a chunk of its own
 
 // Output positions along one axis for which the same taps lie inside the image.
 struct Band {
@@ -38,27 +38,11 @@ struct Plan {
     ConvWindows windows;
     int64_t taps, length;             // a window is `taps` contiguous runs
     int64_t chunk_taps, chunk_parts;  // a chunk is several runs, or a run is several chunks
-    bool skip;                        // taps that lie in the padding
+    bool skip;                        // each tap by itself, where it lies in the image: no copy with padding
     int64_t panels, panel_group, panel_groups;
     int64_t tasks;
     int64_t chunks() const { return ceil_div(taps, chunk_taps) * chunk_parts; }
 };
-
-// Small maps: at 7x7 a 3x3 filter has 18% of its taps in the padding, at 14x14 9%.
-bool skip_pays(const DirectConv& s) {
-    if (s.c < kSkipChannels) return false;
-    const auto met = [](int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in) {
-        int64_t count = 0;
-        for (int64_t t = 0; t < taps; ++t) {
-            const OutputRange range = meeting(0, out, t * dilation, stride, pad, in);
-            count += range.end - range.begin;
-        }
-        return count;
-    };
-    const int64_t inside = met(s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h) *
-                           met(s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w);
-    return 16 * inside < 15 * s.p * s.q * s.r * s.s;
-}
 
 // A task has fewer than kItemPixels when there would be too few tasks to share.
 Plan make_plan(const DirectConv& s) {
@@ -77,10 +61,9 @@ Plan make_plan(const DirectConv& s) {
     }
     plan.panel_group = ceil_div(plan.panels, plan.panel_groups);
     plan.panel_groups = ceil_div(plan.panels, plan.panel_group);
-    const bool in_place = dilated(s) && s.c >= kSkipChannels;
+    plan.skip = s.r * s.s > 1 && s.c >= kSkipChannels;
     plan.windows =
-        plan_windows(s, target, kBufferFloats, in_place ? WindowPlace::in_place : WindowPlace::in_place_inside);
-    plan.skip = in_place || skip_pays(s);
+        plan_windows(s, target, kBufferFloats, plan.skip ? WindowPlace::in_place : WindowPlace::in_place_inside);
     const bool runs = s.dilation_w == 1 && plan.windows.pixel_step == s.c && !plan.skip;
     plan.taps = s.k() == 0 ? 0 : runs ? s.r : s.r * s.s;
     plan.length = runs ? s.s * s.c : s.c;
