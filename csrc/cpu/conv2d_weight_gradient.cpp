@@ -117,7 +117,8 @@ Plan make_plan(const DirectConv& s) {
     plan.part = ceil_div(plan.blocks, std::min(plan.blocks, most_parts));
     plan.parts = ceil_div(plan.blocks, plan.part);
     plan_ranges(s, ceil_div(wanted, plan.parts * s.groups), plan);
-    plan.pack = s.o % kernel.vector_width || (!plan.in_place && plan.unit_group * plan.tile_group > 1);
+    const bool shared = plan.unit_group * plan.tile_group > 1, is_panel = s.y_pixel == plan.panel_columns;
+    plan.pack = s.o % kernel.vector_width || (shared && !is_panel && !plan.in_place);
     plan.dy_buffer = plan.windows.rows * plan.windows.columns * plan.panel_columns * plan.panel_group;
     return plan;
 }
@@ -230,7 +231,8 @@ void add_block(const DirectConv& s, const Plan& plan, const Block& block, const 
     const int64_t panel_step = plan.pack ? (block.q1 - block.q0) * width : width;
     const int64_t last = std::min(plan.units, task.unit + plan.unit_group) - 1;
     WeightPanel next{};
-    if (plan.in_place && !plan.pack) place_dy(s, plan, following, task, next);
+    if (!plan.pack && (plan.in_place || width > lanes))  // steps of one vector feel that they fetch ahead
+        place_dy(s, plan, following, task, next);
     for (int64_t u = task.unit; u <= last; ++u) {
         place_unit(s, plan, block, task, u, group);
         if (plan.in_place) place_unit(s, plan, u < last ? block : following, task, u < last ? u + 1 : task.unit, next);

@@ -21,7 +21,7 @@ struct Lines {
 };
 
 // Sums start at zero and are added to dw once, which keeps rounding errors to those of one block of pixels.
-template <int rows, int vectors>
+template <int rows, int vectors, bool fetch>
 void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw, const Lines& fetched) {
     vf acc[rows][vectors] = {};
     const float* x[rows];
@@ -33,7 +33,7 @@ void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw, const Line
             const float* next = fetched.start + image * fetched.image + line * fetched.line;
             int64_t k = image * s.x_image + line * s.x_line;
             for (int64_t q = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel, next += fetched.pixel) {
-                if constexpr (kFarOperands) __builtin_prefetch(next, 0, 2);
+                if constexpr (fetch) __builtin_prefetch(next, 0, 2);
                 vf b[vectors];
 #pragma GCC unroll 4
                 for (int j = 0; j < vectors; ++j) b[j] = load(dy + j * kWidth);
@@ -57,25 +57,27 @@ void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw, const Line
 
 using WeightTileFunction = void (*)(const WeightPanel&, const int64_t*, float*, const Lines&);
 
-template <int vectors, class Rows>
+template <int vectors, bool fetch, class Rows>
 struct WeightTileTable;
-template <int vectors, int... i>
-struct WeightTileTable<vectors, std::integer_sequence<int, i...>> {
-    static constexpr WeightTileFunction functions[] = {weight_tile<i + 1, vectors>...};
+template <int vectors, bool fetch, int... i>
+struct WeightTileTable<vectors, fetch, std::integer_sequence<int, i...>> {
+    static constexpr WeightTileFunction functions[] = {weight_tile<i + 1, vectors, fetch>...};
 };
 
 CK_INLINE Lines fetched_by(const WeightPanel& s, int64_t tile) {
     if (tile < s.next_x_lines) return {s.next_x + tile * kLineFloats, s.x_image, s.x_line, s.x_pixel};
     tile -= s.next_x_lines;
     if (tile < s.next_dy_lines) return {s.next_dy + tile * kLineFloats, s.dy_image, s.dy_line, s.dy_pixel};
-    return {s.dy, 0, 0, 0};  // is there already
+    return {s.dy, 0, 0, 0};  // nothing new
 }
 
 template <int vectors>
 CK_INLINE void weight_tiles(const WeightPanel& s) {
     constexpr int most = most_named_rows(vectors);
-    constexpr const WeightTileFunction* functions =
-        WeightTileTable<vectors, std::make_integer_sequence<int, most>>::functions;
+    using Rows = std::make_integer_sequence<int, most>;
+    const WeightTileFunction* const functions = kFarOperands && s.next_x_lines + s.next_dy_lines > 0
+                                                    ? WeightTileTable<vectors, kFarOperands, Rows>::functions
+                                                    : WeightTileTable<vectors, false, Rows>::functions;
     const int64_t tiles = ceil_div(s.rows, most), rows = ceil_div(s.rows, tiles);
     for (int64_t i = 0; i < s.rows; i += rows) {
         const int64_t count = s.rows - i < rows ? s.rows - i : rows;
