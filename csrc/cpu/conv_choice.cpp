@@ -88,10 +88,13 @@ bool grouped_pays(ConvPass pass, const Conv2dShape& s) {
     return grouped_applies(s) && vectors < (pass == ConvPass::weights ? 2 : 4);
 }
 
-// Of so few input channels the direct data gradient would fill half of its vectors at most.
+// Of so few input channels the direct data gradient would fill half of its vectors at most, or it would sum at many
+// pixels of dx that few of dy reach: a filter without padding on a small image.
 bool scatter_pays(ConvPass pass, const Conv2dShape& s) {
-    return pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && 2 * s.c <= kernels().vector_width &&
-           s.o >= kScatterFilters;
+    const bool narrow = 2 * s.c <= kernels().vector_width;
+    const bool few_windows = s.stride_h * s.stride_w == 1 && 3 * s.p * s.q <= 2 * s.h * s.w;
+    return pass == ConvPass::data && s.groups == 1 && s.r * s.s > 1 && s.o >= kScatterFilters && scatter_applies(s) &&
+           (narrow || few_windows);
 }
 
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
