@@ -207,6 +207,10 @@ def test_the_gradient_that_is_passed_stays_the_callers():
     assert a.grad.tolist() == b.grad.tolist() == [1, 1]
 
 
+def write(t):
+    t.copy_(np.ones(t.shape, np.float32))
+
+
 READS = {  # the op, the tensors that its gradient reads, and those that it does not
     "multiply": (lambda x, w: x * w, "xw", "y"),
     "multiply by a constant": (lambda x, w: x * w.detach(), "w", "xy"),
@@ -221,6 +225,9 @@ READS = {  # the op, the tensors that its gradient reads, and those that it does
     "conv2d and pool": (lambda x, w: ck.ops.conv2d_max_pool2d(x, w.reshape(4, 1, 1, 4)), "xw", "y"),
     "conv_transpose2d": (lambda x, w: ck.conv_transpose2d(x, w.reshape(4, 1, 1, 4)), "xw", "y"),
     "max_pool2d": (lambda x, w: ck.max_pool2d(x, 2), "", "xy"),
+    "power": (lambda x, w: x.detach() ** w, "xy", "w"),
+    "power zero": (lambda x, w: x**0, "", "xy"),
+    "shift of batch_norm": (lambda x, w: ck.batch_norm(x, None, None, None, w[0], training=True), "x", "wy"),
     "batch_norm": (lambda x, w: ck.batch_norm(x, None, None, w.reshape(16)[:4], training=True), "x", "wy"),
     "cross_entropy": (lambda x, w: ck.cross_entropy(x.reshape(8, 4), np.zeros(8, int)), "x", "y"),
     "checkpoint": (lambda x, w: ck.checkpoint(lambda x: x + 1, x), "x", "y"),
@@ -234,8 +241,7 @@ def test_a_write_before_backward_is_refused_where_it_matters(op):
         x, w = ck.rand(1, 2, 4, 4, requires_grad=True), ck.rand(4, 4, requires_grad=True)
         y = function(x, w)
         loss = y.sum()
-        target = {"x": x, "w": w, "y": y}[name]
-        target.copy_(np.ones(target.shape, np.float32))
+        write({"x": x, "w": w, "y": y}[name])
         if name in read:
             with pytest.raises(RuntimeError, match=r"\[backward\] a tensor of shape .* was written"):
                 loss.backward()
@@ -249,5 +255,39 @@ def test_a_step_between_two_backward_passes_is_refused():
     optimizer = ck.optim.SGD([w], 0.1)
     loss.backward(retain_graph=True)
     optimizer.step()
+    with pytest.raises(RuntimeError, match="was written"):
+        loss.backward()
+
+
+def test_a_loan_that_has_ended_is_no_write():
+    x = ck.rand(3, requires_grad=True)
+    y = x.exp()
+    lent = np.from_dlpack(y.detach())
+    assert lent.shape == (3,)
+    del lent
+    y.sum().backward()
+    assert np.array_equal(x.grad.numpy(), y.numpy())
+
+
+def test_a_write_that_is_refused_leaves_gradients_and_graph_alone():
+    x, w = ck.rand(3, requires_grad=True), ck.rand(3, requires_grad=True)
+    before = w.numpy().copy()
+    loss = ((x.exp() * w.exp()) + x).sum()
+    factor = ck.rand(3)
+    loss = loss + (x * factor).sum()
+    write(factor)
+    with pytest.raises(RuntimeError, match="was written"):
+        loss.backward()
+    assert x.grad is None and w.grad is None
+    with pytest.raises(RuntimeError, match="was written"):
+        loss.backward()
+    assert np.array_equal(w.numpy(), before)
+
+
+def test_parameters_of_a_checkpoint_may_not_be_written():
+    layer, x = ck.nn.Linear(3, 2), ck.rand(4, 3)
+    loss = ck.checkpoint(layer, x).sum()
+    loss.backward(retain_graph=True)
+    ck.optim.SGD(layer.parameters(), 0.1).step()
     with pytest.raises(RuntimeError, match="was written"):
         loss.backward()

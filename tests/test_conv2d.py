@@ -49,6 +49,9 @@ def test_small_problems(name, each_isa):
         "n2c130h9x11o33k3d4p4",  # taps far apart, in place
         "n2c259h7x6o70k3s2d9p9",
         "n1c128h12x5o17k5x2d1x3p0,3",
+        "n2c256h9o128k3p1g2",  # taps by themselves, of groups
+        "n1c512h7o64k3s2p1",  # pixels 4 KiB apart
+        "n1c64h3o32k3p5",  # more padding than the filter reaches over
     ],
 )
 def test_blocks_and_splits(text, each_isa):

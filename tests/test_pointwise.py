@@ -143,3 +143,24 @@ def test_gradient_of_the_power_zero():
     x = ck.tensor([0.0, 2.0], requires_grad=True)
     (x**0).sum().backward()
     assert x.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+def test_integers_divide_into_float32(dtype):
+    a, b = np.array([[4, 1, 0], [7, 5, 1]]).astype(dtype), np.array([2, 3, 1]).astype(dtype)
+    x, y = ck.tensor(a), ck.tensor(b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for got, want in ((x / y, a / b), (x / 2, a / 2), (x / 0.5, a / 0.5), (1.5 / y, 1.5 / b)):
+            assert got.dtype == ck.float32
+            np.testing.assert_array_equal(got.numpy(), want.astype(np.float32))
+
+
+def test_division_of_numbers():
+    assert ck.ops.divide(1, 2).item() == 0.5 and ck.ops.divide(1.0, 2).dtype == ck.float32
+
+
+def test_negative_integers():
+    least = np.iinfo(np.int64).min
+    assert (-ck.tensor([1, -2, 0, least])).tolist() == [-1, 2, 0, least]
+    with pytest.raises(TypeError, match="uint8"):
+        -ck.tensor(np.array([1], np.uint8))

@@ -92,7 +92,7 @@ py::tuple shape_of(const Tensor& t) {  // filled directly: every op asks for sha
     return shape;
 }
 
-// The count of writes to its memory; nothing when others may write it.
+// Changes with every write to its memory; nothing when others may write it.
 std::optional<uint64_t> version_of(const Tensor& t) {
     if (!t.storage()->writes_counted()) return std::nullopt;
     return t.storage()->version();
@@ -125,6 +125,7 @@ void bind_tensor(py::module_& m) {
         .def_property_readonly("dtype", &Tensor::dtype)
         .def_property_readonly("device", [](const Tensor& t) { return t.device().str(); })
         .def_property_readonly("version", &version_of)
+        .def_property_readonly("writes", [](const Tensor& t) { return t.storage()->writes(); })
         .def_property_readonly("address", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw()); })
         .def("reshape", &Tensor::reshape, py::arg("shape"))
         .def("item", &item);

@@ -90,6 +90,7 @@ void DerivedCache::contents_written() {
     Entries dropped;
     std::lock_guard<std::mutex> lock(state().mutex);
     ++version_;
+    ++writes_;
     if (!entries_.empty()) dropped = take_entries();
 }
 

@@ -36,7 +36,8 @@ class DerivedCache {
     Lookup find(uint64_t key);
     void keep(uint64_t key, uint64_t version, std::shared_ptr<const DerivedBuffer> buffer);
 
-    uint64_t version() const { return version_; }
+    uint64_t version() const { return version_; }  // another one wherever the contents may be others
+    uint64_t writes() const { return writes_; }    // the counted ones alone
     void contents_written();  // after the write: what others made of half-written contents goes too
 
     // Between these two, writes are not counted and nothing is kept.
@@ -56,7 +57,7 @@ class DerivedCache {
     static State& state();
     Entries take_entries();  // with the lock held
 
-    std::atomic<uint64_t> version_{0};  // written with the lock held, as all below
+    std::atomic<uint64_t> version_{0}, writes_{0};  // written with the lock held, as all below
     int64_t outside_writers_ = 0;
     uint64_t generation_ = 0;  // of entries_: the number of drop_all's before it
     bool searched_ = false;    // ever: else there is nothing to free, and most storages are activations

@@ -26,6 +26,7 @@ class Storage {
 
     // Counts writes, so that data derived from the contents can be cached beside them.
     uint64_t version() const { return derived_.version(); }
+    uint64_t writes() const { return derived_.writes(); }
     void bump_version() { derived_.contents_written(); }
     // False while another library holds the memory and may write it.
     bool writes_counted() { return !release_ && derived_.writes_counted(); }

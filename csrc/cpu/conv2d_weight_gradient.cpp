@@ -18,18 +18,17 @@ namespace {
 constexpr int64_t kBlockPixels = 256;         // a panel of dy takes 16 KiB (16 columns) to 64 KiB (64)
 constexpr int64_t kBufferFloats = 96 * 1024;  // 384 KiB of input rows beside it in a 1 MiB L2
 constexpr int64_t kTaskMacs = 2'000'000;      // about 40 us
-constexpr int64_t kTasks = 32;                // more would copy more: tasks share rows of x and columns of dy
+constexpr int64_t kTasks = 32;                // more would read more: tasks share rows of x and columns of dy
 constexpr int64_t kPartPixels = 512;          // a partial sum is written and read once: 1/256 of its additions
 constexpr int64_t kPartFloats = 1024 * 1024;  // 4 MiB of partial sums
 constexpr int64_t kParts = 32;
 constexpr int64_t kGrain = 16 * 1024;  // floats of the final sums a task adds up
 constexpr int64_t kLeastTiles = 4;     // register tiles of a call, which is not to be dominated by its start
 constexpr int64_t kUnitChannels = 70;  // 10 register tiles of 7 rows
-constexpr int64_t kPanelGroup = 256;   // columns of dy copied at a time, 256 KiB; 64 when a filter has several taps
+constexpr int64_t kPanelGroup = 256;   // columns of dy near at a time, 256 KiB; 64 when a filter has several taps
 constexpr int64_t kGemmPixels = 1024;  // up to 20 images of 7x7
 constexpr int64_t kGemmFilters = 128 * 1024;  // 512 KiB
 constexpr int64_t kNarrowPixel = 256;         // floats between windows of few channels that are read in place
-constexpr int64_t kLineFloats = 16;           // of 64 bytes
 
 // How a problem is cut; by its shape alone. The input channels are cut into units, dw^T[k,O] of a unit into panels of
 // columns and these into tiles of rows: the unit's channels at one tap, or any rows when there are few channels.
@@ -45,23 +44,21 @@ struct Plan {
     int64_t tiles, tile_group, tile_rows;
     int64_t ranges;
     int64_t part, parts;  // in blocks
-    bool in_place;        // windows are read where they lie, as dy is if whole vectors cover it
-    bool pack;            // dy copied to [panel][pixels][panel columns]
+    bool far;             // windows are read where they lie, and dy if whole vectors cover it
+    bool pack;            // dy copied to [line][panel][pixels][panel columns]
     int64_t dy_buffer;
     int64_t size(const DirectConv& s) const { return s.k() * columns; }
 };
 
-// Whether windows and dy are read where they lie. Pixels a multiple of 4 KiB apart are better copied when several taps
-// meet them: few of them fit into the cache.
-bool reads_in_place(const DirectConv& s) {
-    return kernels().far_operands && s.c >= kLeastTiles * kernels().conv2d.tile_rows &&
-           (s.r * s.s == 1 || s.pixel * s.stride_w % 1024 != 0);
+// Pixels a multiple of 4 KiB apart are better copied when several taps meet them: few of them fit into the cache.
+bool far_pays(const DirectConv& s) {
+    return kernels().far_operands && (s.r * s.s == 1 || s.pixel * s.stride_w % 1024 != 0);
 }
 
 void plan_blocks(const DirectConv& s, Plan& plan) {
     ConvWindows& v = plan.windows;
     WindowPlace place = WindowPlace::copied;
-    if (plan.in_place || (plan.by_tap && dilated(s))) {
+    if (plan.far || (plan.by_tap && dilated(s))) {
         place = WindowPlace::in_place;
     } else if (s.pixel * s.stride_w <= kNarrowPixel) {
         place = WindowPlace::in_place_inside;
@@ -83,7 +80,7 @@ void plan_ranges(const DirectConv& s, int64_t wanted, Plan& plan) {
         return ceil_div(plan.units, plan.unit_group) * ceil_div(plan.panels, plan.panel_group) *
                ceil_div(plan.tiles, plan.tile_group);
     };
-    // The larger side is halved: a task copies its channels and its columns.
+    // The larger side is halved: a task reads its channels and its columns.
     while (ranges() < wanted && plan.unit_group * plan.panel_group > 1) {
         const bool channels = plan.unit_group * plan.unit.c >= plan.panel_group * plan.panel_columns;
         int64_t& group =
@@ -108,8 +105,8 @@ Plan make_plan(const DirectConv& s) {
         std::min({kParts, wanted, pixels / kPartPixels + 1, kPartFloats / (plan.size(s) * s.groups) + 1});
     plan.unit = s;
     if (plan.by_tap) plan.unit.c = ceil_div(s.c, ceil_div(s.c, kUnitChannels));
-    plan.in_place = reads_in_place(s);
-    if (plan.in_place)  // whole register tiles; where channels are copied, whole lines are better
+    plan.far = plan.by_tap && far_pays(s);
+    if (plan.far)  // whole register tiles; where channels are copied, whole lines are better
         plan.unit.c = std::min(s.c, ceil_div(plan.unit.c, kernel.conv2d.tile_rows) * kernel.conv2d.tile_rows);
     plan.units = ceil_div(s.c, plan.unit.c);
     plan.tiles = plan.by_tap ? s.r * s.s : ceil_div(s.k(), plan.tile_rows);
@@ -118,8 +115,8 @@ Plan make_plan(const DirectConv& s) {
     plan.parts = ceil_div(plan.blocks, plan.part);
     plan_ranges(s, ceil_div(wanted, plan.parts * s.groups), plan);
     const bool shared = plan.unit_group * plan.tile_group > 1, is_panel = s.y_pixel == plan.panel_columns;
-    plan.pack = s.o % kernel.vector_width || (shared && !is_panel && !plan.in_place);
-    plan.dy_buffer = plan.windows.rows * plan.windows.columns * plan.panel_columns * plan.panel_group;
+    plan.pack = s.o % kernel.vector_width || (shared && !is_panel && !plan.far);
+    plan.dy_buffer = plan.pack ? plan.windows.rows * plan.windows.columns * plan.panel_columns * plan.panel_group : 0;
     return plan;
 }
 
@@ -165,7 +162,7 @@ void place_unit(const DirectConv& s, const Plan& plan, const Block& block, const
     panel.x_pixel = v.step_w * v.pixel_step;
 }
 
-// dy of the task's panels, copied when several tiles read it: to [line][panel][pixels][panel columns].
+// dy of the task's panels, copied where the plan says so.
 void place_dy(const DirectConv& s, const Plan& plan, const Block& block, const Task& task, WeightPanel& panel) {
     const int64_t first = task.panel * plan.panel_columns,
                   panels = std::min(plan.panel_group, plan.panels - task.panel);
@@ -219,8 +216,8 @@ void add_rows(const DirectConv& s, const Plan& plan, const Block& block, WeightP
 }
 
 // The sums of a block. What is read where it lies is fetched in time: the next unit's windows, after the last unit
-// those of the block that follows and its dy.
-void add_block(const DirectConv& s, const Plan& plan, const Block& block, const Block& following, const Task& task,
+// those of the block that follows, if any, and its dy. It may be that of the next task, which this thread likely runs.
+void add_block(const DirectConv& s, const Plan& plan, const Block& block, const Block* following, const Task& task,
                bool accumulate) {
     const int64_t lanes = kernels().vector_width, width = plan.panel_columns;
     WeightPanel group{};
@@ -231,11 +228,14 @@ void add_block(const DirectConv& s, const Plan& plan, const Block& block, const 
     const int64_t panel_step = plan.pack ? (block.q1 - block.q0) * width : width;
     const int64_t last = std::min(plan.units, task.unit + plan.unit_group) - 1;
     WeightPanel next{};
-    if (!plan.pack && (plan.in_place || width > lanes))  // steps of one vector feel that they fetch ahead
-        place_dy(s, plan, following, task, next);
+    const bool fetch =
+        plan.far || (kernels().far_operands && width > lanes);  // a step of one vector feels that it does
+    if (following && fetch && !plan.pack) place_dy(s, plan, *following, task, next);
     for (int64_t u = task.unit; u <= last; ++u) {
         place_unit(s, plan, block, task, u, group);
-        if (plan.in_place) place_unit(s, plan, u < last ? block : following, task, u < last ? u + 1 : task.unit, next);
+        next.x = nullptr;
+        if (plan.far && u < last) place_unit(s, plan, block, task, u + 1, next);
+        if (plan.far && u == last && following) place_unit(s, plan, *following, task, task.unit, next);
         for (int64_t j = task.panel; j < std::min(plan.panels, task.panel + plan.panel_group); ++j) {
             WeightPanel panel = group;
             panel.columns = static_cast<int>(ceil_div(std::min(width, s.o - j * width), lanes) * lanes);
@@ -359,8 +359,10 @@ void run_direct(const Conv2dShape& shape, const float* x, const float* dy, float
                         buffers.data() + worker * buffer,
                         parts.data() + (group * plan.parts + part) * size};
         const int64_t begin = part * plan.part, end = std::min(plan.blocks, begin + plan.part);
-        for (int64_t b = begin; b < end; ++b)
-            add_block(s, plan, Block(s, plan, b), Block(s, plan, b + 1), task, b > begin);
+        for (int64_t b = begin; b < end; ++b) {
+            const Block following(s, plan, b + 1);
+            add_block(s, plan, Block(s, plan, b), b + 1 < plan.blocks ? &following : nullptr, task, b > begin);
+        }
     });
     for (int64_t group = 0; group < s.groups; ++group)
         finish(s, plan, parts.data() + group * plan.parts * size, dw + group * s.o * s.k());

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/kernels.h"
+
 namespace ck::cpu {
 namespace {
 
 constexpr int64_t kLeastColumns = 32;  // of a block, however wide the image
 constexpr int64_t kPixelsAhead = 8;    // of a copy of some channels, which the hardware does not foresee; 4, 16 do too
-constexpr int64_t kLineFloats = 16;    // of 64 bytes
 
 // Rows of x that `count` output rows of one image need; of a one-row filter only those it meets.
 int64_t input_rows(const DirectConv& s, int64_t count) {
@@ -138,9 +139,8 @@ ConvWindows plan_windows(const DirectConv& s, int64_t pixels, int64_t most_float
     v.step_h = s.r == 1 && !v.in_place ? 1 : s.stride_h;
     v.step_w = s.s == 1 && !v.in_place ? 1 : s.stride_w;
     v.pixel_step = v.in_place ? s.pixel : s.c + (aliases(s.c * v.step_w) ? 16 : 0);
-    const auto read = [&](int64_t rows) {
-        return most_input_rows(s, rows) * input_columns(s, v.columns) * v.pixel_step;
-    };
+    const int64_t channels = v.in_place ? s.c : v.pixel_step;
+    const auto read = [&](int64_t rows) { return most_input_rows(s, rows) * input_columns(s, v.columns) * channels; };
     const int64_t rows = s.n * s.p;
     v.columns = ceil_div(s.q, ceil_div(s.q, pixels));
     while (v.columns > kLeastColumns && read(1) > most_floats) v.columns = ceil_div(v.columns, 2);

@@ -18,7 +18,7 @@ constexpr int64_t kPixelBlock = 56;              // pixels that pass by all resi
 // Terms of a sum that are added up in registers before they join the result in memory: rounding errors stay those of a
 // short sum, and so much of a panel (16 KiB of 16 columns, 64 KiB of 64) stays close by for all pixels of a task.
 constexpr int64_t kChunk = 256;
-constexpr int64_t kSkipChannels = 64;  // least terms of one tap that pay for a chunk of its own
+constexpr int64_t kTapChannels = 64;  // least terms of one tap that pay for a chunk of its own
 
 // Output positions along one axis for which the same taps lie inside the image.
 struct Band {
@@ -38,7 +38,7 @@ struct Plan {
     ConvWindows windows;
     int64_t taps, length;             // a window is `taps` contiguous runs
     int64_t chunk_taps, chunk_parts;  // a chunk is several runs, or a run is several chunks
-    bool skip;                        // each tap by itself, where it lies in the image: no copy with padding
+    bool by_tap;                      // each tap by itself, where it lies in the image: no copy with padding
     int64_t panels, panel_group, panel_groups;
     int64_t tasks;
     int64_t chunks() const { return ceil_div(taps, chunk_taps) * chunk_parts; }
@@ -61,28 +61,29 @@ Plan make_plan(const DirectConv& s) {
     }
     plan.panel_group = ceil_div(plan.panels, plan.panel_groups);
     plan.panel_groups = ceil_div(plan.panels, plan.panel_group);
-    plan.skip = s.r * s.s > 1 && s.c >= kSkipChannels;
+    plan.by_tap = s.r * s.s > 1 && s.c >= kTapChannels;
     plan.windows =
-        plan_windows(s, target, kBufferFloats, plan.skip ? WindowPlace::in_place : WindowPlace::in_place_inside);
-    const bool runs = s.dilation_w == 1 && plan.windows.pixel_step == s.c && !plan.skip;
+        plan_windows(s, target, kBufferFloats, plan.by_tap ? WindowPlace::in_place : WindowPlace::in_place_inside);
+    const bool runs = s.dilation_w == 1 && plan.windows.pixel_step == s.c && !plan.by_tap;
     plan.taps = s.k() == 0 ? 0 : runs ? s.r : s.r * s.s;
     plan.length = runs ? s.s * s.c : s.c;
     plan.chunk_parts = std::max<int64_t>(1, ceil_div(plan.length, kChunk));
-    plan.chunk_taps = plan.skip || plan.length == 0 ? 1 : std::max<int64_t>(1, 3 * kChunk / 2 / plan.length);
+    plan.chunk_taps = plan.by_tap || plan.length == 0 ? 1 : std::max<int64_t>(1, 3 * kChunk / 2 / plan.length);
     plan.tasks = s.groups * plan.windows.row_blocks * plan.windows.column_blocks * plan.panel_groups;
     return plan;
 }
 
 // bands[out], of which the count is returned.
-int64_t find_bands(bool skip, int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in,
+int64_t find_bands(bool by_tap, int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad, int64_t in,
                    Band* bands) {
-    if (!skip) {
+    if (!by_tap) {
         bands[0] = {0, out, {0, taps}};
         return 1;
     }
     int64_t count = 0;
     for (int64_t i = 0; i < out; ++i) {
-        const TapRange range = taps_inside(i * stride - pad, taps, dilation, in);
+        TapRange range = taps_inside(i * stride - pad, taps, dilation, in);
+        if (range.begin >= range.end) range = {0, 0};
         if (count && bands[count - 1].taps.begin == range.begin && bands[count - 1].taps.end == range.end) {
             ++bands[count - 1].end;
         } else {
@@ -187,7 +188,7 @@ void run_panels(const DirectConv& s, const Plan& plan, const int64_t* tap, const
             for (int64_t i = 0; i < count; ++i) {
                 const Segment& g = segments[i];
                 int64_t first = 0, last = plan.taps - 1;
-                if (plan.skip) {
+                if (plan.by_tap) {
                     if (empty(g) || t / s.s < g.rows.begin || t / s.s >= g.rows.end || t % s.s < g.columns.begin ||
                         t % s.s >= g.columns.end)
                         continue;
@@ -230,10 +231,10 @@ void direct_conv(const DirectConv& problem, const float* x, const float* filters
     Scratch<int64_t> tap(plan.taps);
     for (int64_t t = 0; t < plan.taps; ++t)
         tap.data()[t] = plan.length == s.s * s.c ? v.tap(s, t, 0) : v.tap(s, t / s.s, t % s.s);
-    Scratch<Band> rows(plan.skip ? s.p : 1), columns(plan.skip ? s.q : 1);
-    const int64_t row_bands = find_bands(plan.skip, s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h, rows.data());
+    Scratch<Band> rows(plan.by_tap ? s.p : 1), columns(plan.by_tap ? s.q : 1);
+    const int64_t row_bands = find_bands(plan.by_tap, s.p, s.r, s.stride_h, s.dilation_h, s.pad_top, s.h, rows.data());
     const int64_t column_bands =
-        find_bands(plan.skip, s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w, columns.data());
+        find_bands(plan.by_tap, s.q, s.s, s.stride_w, s.dilation_w, s.pad_left, s.w, columns.data());
     const int64_t workers = worker_count(plan.tasks), pixels = v.rows * v.columns, most = row_bands * column_bands;
     const int64_t windows_size = pixels + 1;
     Scratch<float> buffers(workers * v.buffer);

@@ -57,6 +57,8 @@ struct GemmKernels {
     void (*epilogue)(int64_t m, int64_t n, const float* bias, Activation act, float* c, int64_t c_row);
 };
 
+constexpr int64_t kLineFloats = 16;  // of 64 bytes
+
 // One panel of output channels for some output pixels: y[i][0,columns) = activation(bias + sum over k of x * b +
 // residual), or a part of that sum. The k values of pixel i are `taps` runs of `length` contiguous floats, run t at
 // x[i] + tap[t].
@@ -91,8 +93,8 @@ struct WeightPanel {
     int64_t dw_row;
     int columns;  // whole vectors, at most panel_columns
     bool accumulate;
-    // What is read next, laid out as x and dy: every tile fetches a line of it per pixel. Lines of 64 bytes; 0:
-    // nothing.
+    // What is read next, laid out as x and dy, as many lines of each pixel; 0: nothing. Tile i fetches one of them:
+    // those of x come first. Only where CpuKernels::far_operands.
     const float *next_x, *next_dy;
     int64_t next_x_lines, next_dy_lines;
 };

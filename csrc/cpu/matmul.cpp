@@ -29,14 +29,15 @@ struct Problem {
     bool finish() const { return bias || act.kind != ActivationKind::none; }
 };
 
-constexpr int64_t kBlockK = 192;           // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
-constexpr int64_t kBlockM = 168;           // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
-constexpr int64_t kGroupColumns = 256;     // least columns of a task: they pay for packing its block of A
-constexpr double kTaskFlops = 4e6;         // about 40 us
-constexpr int64_t kTasks = 64;             // enough for 16 threads
-constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
-constexpr int64_t kChunks = 16;            // most copies of c that a product cut along k adds up
-constexpr int64_t kThinRows = 64;          // up to here reading B once per 4 rows beats packing it
+constexpr int64_t kBlockK = 192;  // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
+constexpr int64_t kBlockM = 168;  // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
+constexpr int64_t kGroupColumns =
+    256;                            // least columns of a task: they pay for packing its block of A, where it is packed
+constexpr double kTaskFlops = 4e6;  // about 40 us
+constexpr int64_t kTasks = 64;      // enough for 16 threads
+constexpr int64_t kGridTasks = 4;   // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
+constexpr int64_t kChunks = 16;     // most copies of c that a product cut along k adds up
+constexpr int64_t kThinRows = 64;   // up to here reading B once per 4 rows beats packing it
 constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
 constexpr int64_t kFewRows = 8;            // of A: what B brings from memory takes longer than its use
 constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c
@@ -77,7 +78,8 @@ Plan make_plan(const Problem& g) {
     plan.tile_columns = narrow ? kernel.narrow_columns : kernel.tile_columns;
     plan.padded_n = ceil_div(g.n, plan.tile_columns) * plan.tile_columns;
     plan.block_k = balanced(g.k, kBlockK, 8);
-    // Used by one panel, or its rows so short that a block is nearly dense: A is read in place on any vector unit.
+    // Packing A pays where register tiles do not hide that it is far, unless it is used by one panel or its rows are so
+    // short that a block is nearly dense.
     plan.pack_a = !kernels().far_operands && g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK);
     const int64_t blocks_m = ceil_div(g.m, kBlockM), blocks_n = ceil_div(g.n, kGroupColumns);
     const int64_t tasks = static_cast<int64_t>(std::clamp(flops(g) / kTaskFlops, 1.0, double{kTasks}));

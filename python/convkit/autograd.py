@@ -2,8 +2,8 @@
 
 An op computes its result with ``_core`` and calls :func:`record` with a closure that turns the gradient of the result
 into the gradients of its inputs (all of them core tensors). The closure holds exactly the tensors whose values backward
-needs, so that a write to one of them in between can be refused; it is dropped as soon as it has run. The graph is
-walked with an explicit stack, so its depth is not limited.
+needs, so that a write to one of them in between can be refused (writes by others to memory that is lent or borrowed are
+not seen); it is dropped as soon as it has run. The graph is walked with an explicit stack, so its depth is not limited.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Node:
     """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument.
 
     ``number`` counts the nodes in the order they are made, ``saved`` pairs each core tensor that backward reads with
-    the version that it was made for.
+    its count of writes so far.
     """
 
     __slots__ = ("backward", "inputs", "number", "saved")
@@ -81,18 +81,21 @@ class Node:
     def __init__(self, inputs, backward, saved=()):
         self.inputs = inputs
         self.backward = backward
-        self.saved = [(data, data.version) for data in saved]
+        self.saved = [(data, data.writes) for data in saved]
         self.number = next(_numbers)
 
-    def gradients(self, dy):
-        """Those of the inputs, from the gradient of the result. RuntimeError where they would be wrong."""
-        for data, version in self.saved:
-            if data.version != version and None not in (data.version, version):  # None: writes are not counted
+    def check(self) -> None:
+        """RuntimeError where backward would read other values than the op did, or has run already."""
+        if self.backward is None:
+            raise RuntimeError(
+                "[backward] the graph was freed by an earlier backward. Pass retain_graph=True to the first one."
+            )
+        for data, writes in self.saved:
+            if data.writes != writes:
                 raise RuntimeError(
                     f"[backward] a tensor of shape {data.shape} was written (by copy_ or an optimizer's step, say) "
                     "after an op that needs its values for the gradient. Write it later, or pass the op a copy."
                 )
-        return self.backward(dy)
 
 
 def needs_grad(*tensors) -> bool:
@@ -115,7 +118,8 @@ def record(core, inputs: Sequence, backward: Callable):
     """Wraps the result of an op and, when any input requires a gradient, remembers how to differentiate it.
 
     ``backward(dy)`` takes the core tensor dL/dresult and returns one core tensor or None for each of ``inputs``
-    (Tensors, or None for an absent optional argument).
+    (Tensors, or None for an absent optional argument). It is a plain function, and the tensors that it reads are
+    variables of it or of plain functions that are: there ``held_by`` finds them.
     """
     result = Tensor(core)
     if needs_grad(*inputs):
@@ -139,6 +143,12 @@ def held_by(function: Callable) -> list[_core.Tensor]:
 def reaches_before(tensor, number: int) -> bool:
     """Whether the graph of ``tensor`` has nodes with smaller numbers than ``number``."""
     return tensor._node is not None and any(node.number < number for node in _topological(tensor._node))
+
+
+def leaves(tensor) -> list:
+    """The leaves that require a gradient in the graph of ``tensor``, which has one."""
+    nodes = _topological(tensor._node) if tensor._node is not None else []
+    return [leaf for node in nodes for leaf in node.inputs if leaf is not None and type(leaf) is not Node]
 
 
 def _topological(root: Node) -> list[Node]:
@@ -180,15 +190,13 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
         _accumulate(tensor, grad, taken)
         return
     order = _topological(tensor._node)
-    if any(node.backward is None for node in order):
-        raise RuntimeError(
-            "[backward] the graph was freed by an earlier backward. Pass retain_graph=True to the first one."
-        )
+    for node in order:  # before any gradient is added to
+        node.check()
     pending = {tensor._node: grad}
     for node in reversed(order):
         dy = pending.pop(node, None)
         if dy is not None:
-            for target, gradient in zip(node.inputs, node.gradients(dy)):
+            for target, gradient in zip(node.inputs, node.backward(dy)):
                 if target is None or gradient is None:
                     continue
                 if type(target) is not Node:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from . import _core
-from .autograd import Node, edge, grad_enabled, reaches_before, recomputation
+from .autograd import Node, edge, grad_enabled, leaves, reaches_before, recomputation
 from .mixed import precision, with_precision
 from .random import get_rng_state, set_rng_state
 from .tensor import Tensor
@@ -67,7 +67,8 @@ def checkpoint(function: Callable[..., Tensor], *inputs) -> Tensor:
         return [None if leaves[i].grad is None else leaves[i].grad._data for i in places]
 
     output = Tensor(result._data, requires_grad=True)
-    output._node = Node([edge(inputs[i]) for i in places], backward, [kept[i][0] for i in places])
+    read = [kept[i][0] for i in places] + [leaf._data for leaf in leaves(result)]
+    output._node = Node([edge(inputs[i]) for i in places], backward, read)
     return output
 
 

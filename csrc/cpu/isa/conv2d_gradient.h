@@ -6,8 +6,6 @@
 
 namespace {
 
-constexpr int64_t kLineFloats = 16;  // of 64 bytes
-
 // Most rows of a tile whose rows are named by pointers: of one vector 8, which hide the latency of the additions and
 // leave room for all pointers in the 16 registers for them; 14 do not.
 constexpr int most_named_rows(int vectors) {

@@ -42,6 +42,7 @@ def batch_norm(
     data, w, b = x._data, _core_of(weight), _core_of(bias)
     y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation)
     output, has_residual = y if activation else None, residual is not None
+    b = b if activation else None  # which shifts what the activation sees, and nothing else
 
     def backward(dy):
         return _core.batch_norm_gradient(

@@ -160,8 +160,9 @@ def multiply(a, b) -> Tensor:
 def divide(a, b) -> Tensor:
     """a / b with broadcasting; float32 where no tensor is floating."""
     a, b = (t if isinstance(t, numbers.Number) else as_tensor(t) for t in (a, b))
-    tensors = [t for t in (a, b) if isinstance(t, Tensor)]
-    if all(t.dtype.kind != "f" for t in tensors):
+    if isinstance(a, numbers.Number) and isinstance(b, numbers.Number):
+        a = as_tensor(a)
+    if all(isinstance(t, numbers.Number) or t.dtype.kind != "f" for t in (a, b)):
         a, b = (Tensor(_core.cast(t._data, dtypes.float32)) if isinstance(t, Tensor) else t for t in (a, b))
     a, b = _operands("divide", a, b)
     shape_a, shape_b, a_wanted = a.shape, b.shape, a.requires_grad
@@ -181,20 +182,21 @@ def power(a, b) -> Tensor:
     """a ** b with broadcasting. The gradient of b needs a > 0, as log(a) does."""
     is_one = isinstance(b, numbers.Number) and b == 0
     a, b = _operands("power", a, b)
-    u, v, a_wanted, b_wanted = a._data, b._data, a.requires_grad, b.requires_grad
-    y = _core.power(u, v)
-    y_kept = y if b_wanted else None
+    y = _core.power(a._data, b._data)
+    shape_a, shape_b, a_wanted = a.shape, b.shape, a.requires_grad and not is_one
+    u = a._data if a_wanted or b.requires_grad else None
+    v, y_kept = b._data if a_wanted else None, y if b.requires_grad else None
 
     def backward(dy):
         da = db = None
-        if a_wanted and is_one:
-            da = _core.full(u.shape, 0, u.dtype, u.device)  # at u = 0 the slope below would be 0 * infinity
-        elif a_wanted:
+        if is_one:
+            da = _core.full(shape_a, 0, dy.dtype, dy.device)  # at u = 0 the slope below would be 0 * infinity
+        elif v is not None:
             one = _core.full((), 1.0, v.dtype, v.device)
             slope = _core.multiply(v, _core.power(u, _core.subtract(v, one)))
-            da = _core.sum_to_shape(_core.multiply(dy, slope), u.shape)
-        if b_wanted:
-            db = _core.sum_to_shape(_core.multiply(dy, _core.multiply(y_kept, _core.log(u))), v.shape)
+            da = _core.sum_to_shape(_core.multiply(dy, slope), shape_a)
+        if y_kept is not None:
+            db = _core.sum_to_shape(_core.multiply(dy, _core.multiply(y_kept, _core.log(u))), shape_b)
         return da, db
 
     return record(y, (a, b), backward)
