@@ -260,7 +260,7 @@ def test_a_step_between_two_backward_passes_is_refused():
 
 
 def test_a_loan_that_has_ended_is_no_write():
-    x = ck.rand(3, requires_grad=True)
+    x = ck.rand(3, device="cpu", requires_grad=True)
     y = x.exp()
     lent = np.from_dlpack(y.detach())
     assert lent.shape == (3,)

@@ -46,10 +46,11 @@ def test_sums_of_integers_wrap():
     assert int(ck.tensor([2**63 - 1, 1], device="cuda").sum()) == -(2**63)
 
 
-def test_integers_have_no_division():
+def test_integers_divide_into_float32():
     t = ck.tensor([3, 1, 2], device="cuda")
-    with pytest.raises(TypeError, match=r"^\[divide\] needs float32 or float64. Received: int64"):
-        t / t
+    for quotient, expected in ((t / t, [1, 1, 1]), (t / 2, [1.5, 0.5, 1]), (6 / t, [2, 6, 3])):
+        assert quotient.device == "cuda:0" and quotient.dtype == ck.float32
+        assert quotient.tolist() == expected
 
 
 # Random numbers and ranges
