@@ -29,15 +29,14 @@ struct Problem {
     bool finish() const { return bias || act.kind != ActivationKind::none; }
 };
 
-constexpr int64_t kBlockK = 192;  // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
-constexpr int64_t kBlockM = 168;  // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
-constexpr int64_t kGroupColumns =
-    256;                            // least columns of a task: they pay for packing its block of A, where it is packed
-constexpr double kTaskFlops = 4e6;  // about 40 us
-constexpr int64_t kTasks = 64;      // enough for 16 threads
-constexpr int64_t kGridTasks = 4;   // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
-constexpr int64_t kChunks = 16;     // most copies of c that a product cut along k adds up
-constexpr int64_t kThinRows = 64;   // up to here reading B once per 4 rows beats packing it
+constexpr int64_t kBlockK = 192;           // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
+constexpr int64_t kBlockM = 168;           // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
+constexpr int64_t kGroupColumns = 256;     // least columns of a task: they pay for packing its block of A, if it is
+constexpr double kTaskFlops = 4e6;         // about 40 us
+constexpr int64_t kTasks = 64;             // enough for 16 threads
+constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
+constexpr int64_t kChunks = 16;            // most copies of c that a product cut along k adds up
+constexpr int64_t kThinRows = 64;          // up to here reading B once per 4 rows beats packing it
 constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
 constexpr int64_t kFewRows = 8;            // of A: what B brings from memory takes longer than its use
 constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c

@@ -146,7 +146,7 @@ def reaches_before(tensor, number: int) -> bool:
 
 
 def leaves(tensor) -> list:
-    """The leaves that require a gradient in the graph of ``tensor``, which has one."""
+    """The leaves that require a gradient in the graph of ``tensor``."""
     nodes = _topological(tensor._node) if tensor._node is not None else []
     return [leaf for node in nodes for leaf in node.inputs if leaf is not None and type(leaf) is not Node]
 
