@@ -280,7 +280,7 @@ def test_a_write_that_is_refused_leaves_gradients_and_graph_alone():
             loss.backward()
         assert x.grad is None and w.grad is None
     late.sum().backward()  # nothing was freed
-    assert np.array_equal(x.grad.numpy(), late.numpy())
+    assert x.grad.tolist() == late.tolist()
 
 
 def test_parameters_of_a_checkpoint_may_not_be_written():
