@@ -159,8 +159,16 @@ def test_division_of_numbers():
     assert ck.ops.divide(1, 2).item() == 0.5 and ck.ops.divide(1.0, 2).dtype == ck.float32
 
 
+def test_integers_wrap_around():
+    least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    x = ck.tensor([least, most])
+    assert (x + 1).tolist() == [least + 1, least]
+    assert (x - 1).tolist() == [most, most - 1]
+    assert (x * 3).tolist() == [least, most - 2]
+    assert (-x).tolist() == [least, -most]
+
+
 def test_negative_integers():
-    least = np.iinfo(np.int64).min
-    assert (-ck.tensor([1, -2, 0, least])).tolist() == [-1, 2, 0, least]
+    assert (-ck.tensor([1, -2, 0])).tolist() == [-1, 2, 0]
     with pytest.raises(TypeError, match="uint8"):
         -ck.tensor(np.array([1], np.uint8))

@@ -111,6 +111,13 @@ constexpr T binary_value(BinaryOp op, T a, T b) {
     return a;
 }
 
+// Integers wrap around, which unsigned ones alone may do; the front door refuses what else there is.
+template <>
+constexpr int64_t binary_value(BinaryOp op, int64_t a, int64_t b) {
+    const uint64_t x = static_cast<uint64_t>(a), y = static_cast<uint64_t>(b);
+    return static_cast<int64_t>(op == BinaryOp::add ? x + y : op == BinaryOp::subtract ? x - y : x * y);
+}
+
 template <class T>
 constexpr bool compare_value(CompareOp op, T a, T b) {
     switch (op) {

@@ -27,10 +27,9 @@ struct ActivationGradient {
 
 struct Binary {
     BinaryOp op;
-    __device__ float operator()(float a, float b) const { return binary_value(op, a, b); }
-    // The front door refuses the others.
-    __device__ int64_t operator()(int64_t a, int64_t b) const {
-        return op == BinaryOp::add ? a + b : op == BinaryOp::subtract ? a - b : a * b;
+    template <class V>
+    __device__ V operator()(V a, V b) const {
+        return binary_value(op, a, b);
     }
 };
 
