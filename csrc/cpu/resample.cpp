@@ -25,6 +25,15 @@ std::vector<ResampleAxis::Entry> transposed(std::vector<ResampleAxis::Entry> ent
     return entries;
 }
 
+namespace {
+
+bool same(const ResampleBand& a, const ResampleBand& b) {
+    return a.first == b.first && a.count == b.count && a.divisor == b.divisor &&
+           std::equal(a.weight, a.weight + a.count, b.weight);
+}
+
+}  // namespace
+
 void resample(int64_t n, int64_t h, int64_t w, int64_t c, const ResampleAxis& rows, const ResampleAxis& columns,
               const float* x, float* y) {
     const int64_t p = static_cast<int64_t>(rows.bands.size()), q = static_cast<int64_t>(columns.bands.size());
@@ -38,9 +47,17 @@ void resample(int64_t n, int64_t h, int64_t w, int64_t c, const ResampleAxis& ro
     parallel_for(ceil_div(n * p, group) * pieces, [&](int64_t task) {
         const int64_t first = task / pieces * group, last = std::min(n * p, first + group);
         const int64_t begin = task % pieces * piece, channels = std::min(piece, c - begin);
-        for (int64_t i = first; i < last; ++i)
-            kernels().resize.resample_row(rows.bands[i % p], q, columns.bands.data(), w, c, channels,
-                                          x + i / p * h * w * c + begin, y + i * q * c + begin, stream);
+        for (int64_t i = first; i < last; ++i) {
+            const ResampleBand& row = rows.bands[i % p];
+            float* const to = y + i * q * c + begin;
+            // Rows that repeat, as those of a repeated pixel, are copies of one that the cache still holds.
+            if (i > first && i % p > 0 && channels == c && !stream && same(row, rows.bands[i % p - 1])) {
+                std::copy_n(to - q * c, q * c, to);
+                continue;
+            }
+            kernels().resize.resample_row(row, q, columns.bands.data(), w, c, channels, x + i / p * h * w * c + begin,
+                                          to, stream);
+        }
     });
 }
 

@@ -9,7 +9,8 @@
 
 namespace {
 
-constexpr int kMostPixelFilters = kWidth / 2;  // two vectors of pixels for 8 filters: 16 of 32 registers, or 8 of 16
+// Two vectors of pixels for each: 16 sums, 2 pixels and a weight of 32 registers; 12, 2 and 1 of 16.
+constexpr int kMostPixelFilters = kRegisters == 32 ? 8 : 6;
 
 // y[pixels][filters] from [filters][width]. A function of its own: the tiles hold one of it for each number of filters.
 __attribute__((noinline)) void interleave(int64_t filters, int64_t pixels, const float* planes, int64_t width,
@@ -73,14 +74,14 @@ CK_INLINE void pixel_weight_tile(const PixelWeights& s, int64_t first) {
         const float* dy = s.dy + line * s.dy_line;
         const int64_t from = line * s.x_line;
         for_vectors(s.pixels, [&](int64_t q, auto lanes) {
-            vf b[filters];
+            vf a[rows];
 #pragma GCC unroll 8
-            for (int f = 0; f < filters; ++f) b[f] = load(dy + f * s.dy_filter + q);
+            for (int i = 0; i < rows; ++i) a[i] = lanes.load(x[i] + from + q);
 #pragma GCC unroll 8
-            for (int i = 0; i < rows; ++i) {
-                const vf a = lanes.load(x[i] + from + q);
+            for (int f = 0; f < filters; ++f) {
+                const vf b = load(dy + f * s.dy_filter + q);
 #pragma GCC unroll 8
-                for (int f = 0; f < filters; ++f) acc[i][f] = fma(a, b[f], acc[i][f]);
+                for (int i = 0; i < rows; ++i) acc[i][f] = fma(a[i], b, acc[i][f]);
             }
         });
     }
@@ -93,8 +94,7 @@ CK_INLINE void pixel_weight_tile(const PixelWeights& s, int64_t first) {
 
 template <int filters>
 void pixel_weights(const PixelWeights& s) {
-    // 24 sums + 8 of dy, or 8 + 4, leave one register for x at the most filters.
-    constexpr int kRows = kRegisters == 32 ? (filters < 4 ? 6 : 24 / filters) : (filters < 3 ? 4 : 8 / filters);
+    constexpr int kMost = (kRegisters - 1) / (filters + 1), kRows = kMost < 6 ? kMost : 6;  // sums, x and one of dy
     int64_t t = 0;
     for (; t + kRows <= s.taps; t += kRows) pixel_weight_tile<filters, kRows>(s, t);
     for (; t < s.taps; ++t) pixel_weight_tile<filters, 1>(s, t);
