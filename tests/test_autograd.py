@@ -29,6 +29,34 @@ def test_tensor_used_twice_gets_both_gradients():
     assert x.grad.tolist() == [2 * 2 + 3 * 4, 2 * 5 + 3 * 25]
 
 
+@pytest.mark.parametrize("shape", [(24, 24, 3, 1), (12, 9, 1, 2), (16, 16, 1, 1), (3, 20, 5, 1)])
+def test_branches_that_meet_at_a_convolution(shape):
+    """Its data gradient takes up what the other users of its input have sent so far."""
+    channels, filters, size, stride = shape
+    x = ck.randn(2, 11, 10, channels, requires_grad=True)
+    w = ck.randn(filters, size, size, channels)
+    options = {"stride": stride, "padding": size // 2}
+
+    def gradient(*branches):
+        x.grad = None
+        y = x * 2
+        losses = [(out * out).sum() for out in (branch(y) for branch in branches)]
+        sum(losses[1:], losses[0]).backward()
+        return np.array(x.grad.tolist())
+
+    def convolution(y):
+        return ck.conv2d(y, w, **options)
+
+    def other(y):
+        return y * y
+
+    separate = gradient(convolution) + gradient(other)
+    for together in (gradient(convolution, other), gradient(other, convolution)):
+        np.testing.assert_allclose(together, separate, rtol=1e-4, atol=1e-4 * np.abs(separate).max())
+    twice = gradient(convolution, convolution)
+    np.testing.assert_allclose(twice, 2 * gradient(convolution), rtol=1e-5, atol=1e-5 * np.abs(twice).max())
+
+
 def test_diamond_runs_each_node_once():
     x = leaf(1.0)
     a = x * 2

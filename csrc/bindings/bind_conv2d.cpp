@@ -74,11 +74,11 @@ void bind_conv2d(py::module_& m) {
     m.def(
         "conv2d_data_gradient",
         [](const Shape& x_shape, const Tensor& w, const Tensor& dy, const Pair& stride, const Pads& padding,
-           const Pair& dilation, int64_t groups) {
-            return conv2d_data_gradient(x_shape, w, dy, {stride, padding, dilation, groups});
+           const Pair& dilation, int64_t groups, OptionalTensor residual) {
+            return conv2d_data_gradient(x_shape, w, dy, {stride, padding, dilation, groups}, residual);
         },
         py::arg("x_shape"), py::arg("w"), py::arg("dy"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-        py::arg("groups"), NoGil());
+        py::arg("groups"), py::arg("residual") = py::none(), NoGil());
     m.def(
         "conv2d_weight_gradient",
         [](const Tensor& x, const Shape& w_shape, const Tensor& dy, const Pair& stride, const Pads& padding,

@@ -1,5 +1,4 @@
 #include <cstring>
-#include <optional>
 
 #include "bindings/bindings.h"
 
@@ -92,10 +91,15 @@ py::tuple shape_of(const Tensor& t) {  // filled directly: every op asks for sha
     return shape;
 }
 
-// Changes with every write to its memory; nothing when others may write it.
-std::optional<uint64_t> version_of(const Tensor& t) {
-    if (!t.storage()->writes_counted()) return std::nullopt;
-    return t.storage()->version();
+// Of each tensor a number that changes with every write to its memory; None when others may write one of them.
+py::object versions_of(const py::list& tensors) {
+    py::list versions(tensors.size());
+    for (size_t i = 0; i < tensors.size(); ++i) {
+        const auto& storage = tensors[i].cast<const Tensor&>().storage();
+        if (!storage->writes_counted()) return py::none();
+        versions[i] = storage->version();
+    }
+    return versions;
 }
 
 py::object item(const Tensor& t) {
@@ -124,7 +128,6 @@ void bind_tensor(py::module_& m) {
         .def_property_readonly("size", &Tensor::numel)
         .def_property_readonly("dtype", &Tensor::dtype)
         .def_property_readonly("device", [](const Tensor& t) { return t.device().str(); })
-        .def_property_readonly("version", &version_of)
         .def_property_readonly("writes", [](const Tensor& t) { return t.storage()->writes(); })
         .def_property_readonly("address", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw()); })
         .def("reshape", &Tensor::reshape, py::arg("shape"))
@@ -135,6 +138,7 @@ void bind_tensor(py::module_& m) {
         .def_property_readonly_static("itemsize", [](const py::object&) { return 2; })
         .def("__repr__", [](const BFloat16&) { return "convkit.bfloat16"; });
     m.attr("bfloat16") = BFloat16{};
+    m.def("versions", &versions_of, py::arg("tensors"));
     m.def("to_device", &to_device, py::arg("x"), py::arg("device"), NoGil());
     m.def("from_numpy", &from_numpy, py::arg("array"), py::arg("share"));
 }

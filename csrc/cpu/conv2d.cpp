@@ -15,8 +15,7 @@
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kDotPixels = 512;    // of a task: their planes and a part of their channels stay in the L1
-constexpr int64_t kGrain = 16 * 1024;  // floats of a task that adds the residual: 64 KiB an operand
+constexpr int64_t kDotPixels = 512;  // of a task: their planes and a part of their channels stay in the L1
 
 // w[O,R,S,C/groups] to panels: a transpose, as the filters' rows become columns.
 void pack_filters(const DirectConv& s, const float* w, float* packed) {
@@ -59,15 +58,6 @@ void run_direct(const DirectConv& s, const float* x, const float* w, DerivedCach
     direct_conv(s, x, filters.data(), after, y);
 }
 
-// y = activation(y + residual)
-void add_residual(int64_t n, const float* residual, Activation act, float* y) {
-    parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
-        kernels().pointwise.binary(BinaryOp::add, end - begin, y + begin, 1, residual + begin, 1, y + begin);
-        if (act.kind != ActivationKind::none)
-            kernels().gemm.epilogue(1, end - begin, nullptr, act, y + begin, end - begin);
-    });
-}
-
 }  // namespace
 
 void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* packed, const float* bias,
@@ -79,7 +69,6 @@ void conv2d(const Conv2dShape& s, const float* x, const float* w, DerivedCache* 
                              {bias, residual, act}, {y, false, nullptr});
     if (algorithm == ConvAlgorithm::direct && !dots_pay(direct))
         return run_direct(direct, x, w, packed, {bias, residual, act}, y);
-    // The other kernels know no residual: it is rare behind their shapes.
     const Activation own = residual ? Activation{} : act;
     if (algorithm == ConvAlgorithm::depthwise) {
         depthwise_conv(s, x, w, packed, bias, own, y);

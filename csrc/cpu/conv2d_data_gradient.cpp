@@ -56,18 +56,19 @@ uint64_t phase_key(const Conv2dShape& s, const DirectConv& phase, const PhaseAxi
                        {s.groups, phase.o, phase.c, s.r, s.s, rows.first, rows.step, columns.first, columns.step});
 }
 
-void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed, const float* bias,
-                Activation act, float* dx) {
+void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed, const ConvEpilogue& after,
+                float* dx) {
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
         const PhaseAxis rows = phase_axis(i, s.h, s.stride_h, s.dilation_h, s.pad_top, s.r);
         for (int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
             const PhaseAxis columns = phase_axis(j, s.w, s.stride_w, s.dilation_w, s.pad_left, s.s);
             const DirectConv phase = phase_problem(s, rows, columns);
-            float* start = dx + (i * s.w + j) * s.c;
+            const int64_t start = (i * s.w + j) * s.c;
+            const ConvEpilogue here{after.bias, after.residual ? after.residual + start : nullptr, after.act};
             const PackedWeights filters(packed, phase_key(s, phase, rows, columns),
                                         s.groups * packed_filter_size(phase),
                                         [&](float* to) { pack_filters(s, phase, rows, columns, w, to); });
-            direct_conv(phase, dy, filters.data(), {bias, nullptr, act}, start);
+            direct_conv(phase, dy, filters.data(), here, dx + start);
         }
     }
 }
@@ -75,22 +76,21 @@ void run_phases(const Conv2dShape& s, const float* dy, const float* w, DerivedCa
 }  // namespace
 
 void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w, DerivedCache* packed,
-                          const float* bias, Activation act, float* dx) {
+                          const float* bias, const float* residual, Activation act, float* dx) {
     const ConvAlgorithm algorithm = choose_conv(ConvPass::data, s);
-    switch (algorithm) {
-        case ConvAlgorithm::depthwise:
-            return depthwise_data_gradient(s, dy, w, packed, bias, act, dx);
-        case ConvAlgorithm::grouped:
-            return grouped_data_gradient(s, dy, w, packed, bias, act, dx);
-        case ConvAlgorithm::scatter:
-            return scatter_data_gradient(s, dy, w, bias, act, dx);
-        case ConvAlgorithm::winograd4:
-        case ConvAlgorithm::winograd2:
-            return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, nullptr}, w, true, packed,
-                                 {bias, nullptr, act}, {dx, false, nullptr});
-        default:
-            return run_phases(s, dy, w, packed, bias, act, dx);
+    if (algorithm == ConvAlgorithm::winograd4 || algorithm == ConvAlgorithm::winograd2)
+        return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, nullptr}, w, true, packed,
+                             {bias, residual, act}, {dx, false, nullptr});
+    if (algorithm == ConvAlgorithm::direct) return run_phases(s, dy, w, packed, {bias, residual, act}, dx);
+    const Activation own = residual ? Activation{} : act;  // as in conv2d
+    if (algorithm == ConvAlgorithm::depthwise) {
+        depthwise_data_gradient(s, dy, w, packed, bias, own, dx);
+    } else if (algorithm == ConvAlgorithm::grouped) {
+        grouped_data_gradient(s, dy, w, packed, bias, own, dx);
+    } else {
+        scatter_data_gradient(s, dy, w, bias, own, dx);
     }
+    if (residual) add_residual(s.n * s.h * s.w * s.c, residual, act, dx);
 }
 
 }  // namespace ck::cpu

@@ -39,7 +39,7 @@ void conv2d_max_pool2d_data_gradient(const Conv2dShape& s, const float* dy, cons
     }
     Scratch<float> dz(image_size(s));
     max_pool2d_gradient(halving_pool(s), dy, argmax, dz.data());
-    conv2d_data_gradient(s, dz.data(), w, packed, nullptr, Activation{}, dx);
+    conv2d_data_gradient(s, dz.data(), w, packed, nullptr, nullptr, Activation{}, dx);
 }
 
 void conv2d_max_pool2d_weight_gradient(const Conv2dShape& s, const float* x, const float* dy, const uint8_t* argmax,

@@ -21,6 +21,7 @@ constexpr int64_t kTaskMacs = 2'000'000;      // about 40 us
 constexpr int64_t kTasks = 32;                // more would read more: tasks share rows of x and columns of dy
 constexpr int64_t kPartPixels = 512;          // a partial sum is written and read once: 1/256 of its additions
 constexpr int64_t kPartFloats = 1024 * 1024;  // 4 MiB of partial sums
+constexpr int64_t kFewerParts = 3;  // times, of a 1x1 filter's pixels read in place: tasks share them for nothing
 constexpr int64_t kParts = 32;
 constexpr int64_t kGrain = 16 * 1024;  // floats of the final sums a task adds up
 constexpr int64_t kLeastTiles = 4;     // register tiles of a call, which is not to be dominated by its start
@@ -99,13 +100,14 @@ Plan make_plan(const DirectConv& s) {
     plan.panels = ceil_div(s.o, plan.panel_columns);
     plan.tile_rows = kLeastTiles * kernel.conv2d.tile_rows;
     plan.by_tap = s.c >= plan.tile_rows;
+    plan.far = plan.by_tap && far_pays(s);
     const int64_t pixels = s.n * s.p * s.q;
     const int64_t wanted = std::clamp<int64_t>(pixels * s.k() * s.o * s.groups / kTaskMacs, 1, kTasks);
-    const int64_t most_parts =
-        std::min({kParts, wanted, pixels / kPartPixels + 1, kPartFloats / (plan.size(s) * s.groups) + 1});
+    const int64_t fewer = plan.far && s.r * s.s == 1 ? kFewerParts : 1;
+    const int64_t most_parts = std::min(
+        {kParts, wanted, pixels / (fewer * kPartPixels) + 1, kPartFloats / (fewer * plan.size(s) * s.groups) + 1});
     plan.unit = s;
     if (plan.by_tap) plan.unit.c = ceil_div(s.c, ceil_div(s.c, kUnitChannels));
-    plan.far = plan.by_tap && far_pays(s);
     if (plan.far)  // whole register tiles; where channels are copied, whole lines are better
         plan.unit.c = std::min(s.c, ceil_div(plan.unit.c, kernel.conv2d.tile_rows) * kernel.conv2d.tile_rows);
     plan.units = ceil_div(s.c, plan.unit.c);

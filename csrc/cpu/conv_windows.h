@@ -28,6 +28,9 @@ struct ConvEpilogue {
     Activation act;
 };
 
+// y = activation(y + residual), [n] each, for the kernels that know no residual: it is rare behind their shapes.
+void add_residual(int64_t n, const float* residual, Activation act, float* y);
+
 DirectConv as_direct(const Conv2dShape& s);
 // The data gradient as the convolution of dy with the rotated filters, where stride and dilation are 1; what depends
 // on those is each phase's own otherwise.

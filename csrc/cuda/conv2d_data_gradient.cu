@@ -8,8 +8,8 @@ namespace ck::cuda {
 
 template <class T>
 void conv2d_data_gradient(const Conv2dShape& shape, const T* dy, const T* w, DerivedCache*, const T* bias,
-                          Activation act, T* dx) {
-    if (shape.groups > 1) return grouped_conv2d_data_gradient<T>(shape, dy, w, bias, act, dx);
+                          const T* residual, Activation act, T* dx) {
+    if (shape.groups > 1) return grouped_conv2d_data_gradient<T>(shape, dy, w, bias, residual, act, dx);
     const Op op{"conv2d_data_gradient", {shape.n, shape.h, shape.w, shape.c, shape.o, shape.r, shape.s}};
     const Conv2dShape s = kernel_shape(op, shape);
     for (int64_t i = 0; i < std::min(s.stride_h, s.h); ++i) {
@@ -22,7 +22,7 @@ void conv2d_data_gradient(const Conv2dShape& shape, const T* dy, const T* w, Der
             const FilterMatrix<T> filters(w, s, down, across);
             const PhaseRows rows(s, i, j, down, across);
             multiply<T>(op, size, Operand<Along::k, WindowMatrix<T>>{windows},
-                        Operand<Along::mn, FilterMatrix<T>>{filters}, rows, {bias, act, dx});
+                        Operand<Along::mn, FilterMatrix<T>>{filters}, rows, {bias, act, dx, residual});
         }
     }
 }

@@ -17,7 +17,7 @@ void conv2d_max_pool2d_data_gradient(const Conv2dShape& s, const T* dy, const ui
                                      DerivedCache* packed, T* dx) {
     const Scratch<T> dz({"conv2d_max_pool2d", {s.n, s.p, s.q, s.o}}, s.n * s.p * s.q * s.o);
     max_pool2d_gradient<T>(halving_pool(s), dy, argmax, dz.data());
-    conv2d_data_gradient<T>(s, dz.data(), w, packed, nullptr, Activation{}, dx);
+    conv2d_data_gradient<T>(s, dz.data(), w, packed, nullptr, nullptr, Activation{}, dx);
 }
 
 template <class T>

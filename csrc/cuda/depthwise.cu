@@ -154,10 +154,9 @@ void depthwise_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bia
 }
 
 template <class T>
-void depthwise_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act,
-                                    T* dx) {
-    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.r, s.s, s.groups}}, s, true, dy, w, bias,
-        static_cast<const T*>(nullptr), act, dx);
+void depthwise_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, const T* residual,
+                                    Activation act, T* dx) {
+    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.r, s.s, s.groups}}, s, true, dy, w, bias, residual, act, dx);
 }
 
 template <class T>
@@ -176,9 +175,10 @@ void depthwise_conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T*
                    Add{}, dw);
 }
 
-#define CK_INSTANTIATE_DEPTHWISE(T)                                                                                 \
-    template void depthwise_conv2d(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, T*);     \
-    template void depthwise_conv2d_data_gradient(const Conv2dShape&, const T*, const T*, const T*, Activation, T*); \
+#define CK_INSTANTIATE_DEPTHWISE(T)                                                                             \
+    template void depthwise_conv2d(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, T*); \
+    template void depthwise_conv2d_data_gradient(const Conv2dShape&, const T*, const T*, const T*, const T*,    \
+                                                 Activation, T*);                                               \
     template void depthwise_conv2d_weight_gradient(const Conv2dShape&, const T*, const T*, T*);
 CK_INSTANTIATE_DEPTHWISE(float)
 CK_INSTANTIATE_DEPTHWISE(bfloat16)

@@ -184,10 +184,11 @@ void grouped_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias,
 }
 
 template <class T>
-void grouped_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act, T* dx) {
-    if (depthwise_applies(s)) return depthwise_conv2d_data_gradient(s, dy, w, bias, act, dx);
-    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s, s.groups}}, s, true, dy, w, bias,
-        static_cast<const T*>(nullptr), act, dx);
+void grouped_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, const T* residual,
+                                  Activation act, T* dx) {
+    if (depthwise_applies(s)) return depthwise_conv2d_data_gradient(s, dy, w, bias, residual, act, dx);
+    run({"conv2d_data_gradient", {s.n, s.h, s.w, s.c, s.o, s.r, s.s, s.groups}}, s, true, dy, w, bias, residual, act,
+        dx);
 }
 
 template <class T>
@@ -216,9 +217,10 @@ void grouped_conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T* d
                    dw);
 }
 
-#define CK_INSTANTIATE_GROUPED(T)                                                                                 \
-    template void grouped_conv2d(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, T*);     \
-    template void grouped_conv2d_data_gradient(const Conv2dShape&, const T*, const T*, const T*, Activation, T*); \
+#define CK_INSTANTIATE_GROUPED(T)                                                                                      \
+    template void grouped_conv2d(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, T*);          \
+    template void grouped_conv2d_data_gradient(const Conv2dShape&, const T*, const T*, const T*, const T*, Activation, \
+                                               T*);                                                                    \
     template void grouped_conv2d_weight_gradient(const Conv2dShape&, const T*, const T*, T*);
 CK_INSTANTIATE_GROUPED(float)
 CK_INSTANTIATE_GROUPED(bfloat16)

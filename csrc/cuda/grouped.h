@@ -9,7 +9,8 @@ template <class T>
 void grouped_conv2d(const Conv2dShape& s, const T* x, const T* w, const T* bias, const T* residual, Activation act,
                     T* y);
 template <class T>
-void grouped_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, Activation act, T* dx);
+void grouped_conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, const T* bias, const T* residual,
+                                  Activation act, T* dx);
 template <class T>
 void grouped_conv2d_weight_gradient(const Conv2dShape& s, const T* x, const T* dy, T* dw);
 

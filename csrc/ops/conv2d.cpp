@@ -129,16 +129,18 @@ std::pair<Tensor, Statistics> conv2d_statistics(const Tensor& x, const Tensor& w
     return {y, statistics};
 }
 
-Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g) {
-    check_operands(kOp, dy, w, nullptr);
+Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g,
+                            const Tensor* residual) {
+    check_operands(kOp, dy, w, residual);
     const Conv2dShape s = full_shape(x_shape, w.shape(), g);
     check_shape(kOp, "the gradient", dy, {s.n, s.p, s.q, s.o});
+    if (residual) check_shape(kOp, "the residual", *residual, x_shape);
     Tensor dx = Tensor::empty(kOp, x_shape, dy.dtype(), dy.device());
     visit_floating(kOp, dy.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(dy.device())
-            .conv2d_data_gradient(s, dy.data<T>(), w.data<T>(), w.storage()->derived(), nullptr, Activation{},
-                                  dx.data<T>());
+            .conv2d_data_gradient(s, dy.data<T>(), w.data<T>(), w.storage()->derived(), nullptr,
+                                  data_or_null<T>(residual), Activation{}, dx.data<T>());
     });
     return dx;
 }

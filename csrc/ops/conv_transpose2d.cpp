@@ -67,8 +67,8 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor* bias, co
     visit_floating(kOp, x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         backend<T>(x.device())
-            .conv2d_data_gradient(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias), act,
-                                  y.data<T>());
+            .conv2d_data_gradient(s, x.data<T>(), w.data<T>(), w.storage()->derived(), data_or_null<T>(bias), nullptr,
+                                  act, y.data<T>());
     });
     return y;
 }

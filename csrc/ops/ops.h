@@ -101,7 +101,9 @@ Tensor conv2d_max_pool2d_weight_gradient(const Tensor& x, const Shape& w_shape, 
 std::string conv2d_algorithm(const std::string& pass, const Shape& x, const Shape& w, const Conv2dGeometry& g);
 std::vector<std::string> conv2d_algorithms(const std::string& pass, const Shape& x, const Shape& w,
                                            const Conv2dGeometry& g);
-Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g);
+// residual, of x's shape and possibly null, is added.
+Tensor conv2d_data_gradient(const Shape& x_shape, const Tensor& w, const Tensor& dy, const Conv2dGeometry& g,
+                            const Tensor* residual);
 Tensor conv2d_weight_gradient(const Tensor& x, const Shape& w_shape, const Tensor& dy, const Conv2dGeometry& g);
 // x [N,H,W,C_in], w [C_in,R,S,C_out/groups] -> [N,P,Q,C_out]
 Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& g,

@@ -73,14 +73,15 @@ class Node:
     """One recorded op. ``inputs`` holds a Node, a leaf Tensor or None (no gradient wanted) for each argument.
 
     ``number`` counts the nodes in the order they are made, ``saved`` pairs each core tensor that backward reads with
-    its count of writes so far.
+    its count of writes so far. ``sums`` is ``record``'s.
     """
 
-    __slots__ = ("backward", "inputs", "number", "saved")
+    __slots__ = ("backward", "inputs", "number", "saved", "sums")
 
-    def __init__(self, inputs, backward, saved=()):
+    def __init__(self, inputs, backward, saved=(), sums=False):
         self.inputs = inputs
         self.backward = backward
+        self.sums = sums
         self.saved = [(data, data.writes) for data in saved]
         self.number = next(_numbers)
 
@@ -114,17 +115,19 @@ def edge(tensor):
     return tensor if tensor._node is None else tensor._node
 
 
-def record(core, inputs: Sequence, backward: Callable):
+def record(core, inputs: Sequence, backward: Callable, sums: bool = False):
     """Wraps the result of an op and, when any input requires a gradient, remembers how to differentiate it.
 
     ``backward(dy)`` takes the core tensor dL/dresult and returns one core tensor or None for each of ``inputs``
     (Tensors, or None for an absent optional argument). It is a plain function, and the tensors that it reads are
-    variables of it or of plain functions that are: there ``held_by`` finds them.
+    variables of it or of plain functions that are: there ``held_by`` finds them. With ``sums`` it takes a second
+    argument, what the gradient of its first input is so far or None, and adds that to the one it returns: one pass over
+    memory less where branches meet, as they do at the start of every residual block.
     """
     result = Tensor(core)
     if needs_grad(*inputs):
         result.requires_grad = True
-        result._node = Node([edge(t) for t in inputs], backward, held_by(backward))
+        result._node = Node([edge(t) for t in inputs], backward, held_by(backward), sums)
     return result
 
 
@@ -196,7 +199,8 @@ def backward(tensor, grad=None, retain_graph: bool = False) -> None:
     for node in reversed(order):
         dy = pending.pop(node, None)
         if dy is not None:
-            for target, gradient in zip(node.inputs, node.backward(dy)):
+            so_far = (pending.pop(node.inputs[0], None),) if node.sums else ()
+            for target, gradient in zip(node.inputs, node.backward(dy, *so_far)):
                 if target is None or gradient is None:
                     continue
                 if type(target) is not Node:

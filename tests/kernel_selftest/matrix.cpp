@@ -312,13 +312,14 @@ void test_conv2d_data_gradient() {
     for_algorithms([&](const Conv2dShape& s, int rounding) {
         const Activation act = kActivations[turn++ % 6];
         Array dy = Array::random(y_size(s)), w = Array::random(w_size(s)), bias = Array::random(s.c), dx(x_size(s));
+        Array residual = Array::random(x_size(s));
         const int64_t k = s.r * s.s * s.o / s.groups;
         check("conv2d_data_gradient", {sum_of(dx, k, rounding)}, [&](const auto& b, auto t) {
             using T = decltype(t);
             DerivedCache packed;
             for (int use = 0; use < uses<T>(); ++use)
-                b.conv2d_data_gradient(s, dy.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr, act,
-                                       dx.as<T>());
+                b.conv2d_data_gradient(s, dy.as<T>(), w.as<T>(), &packed, turn % 2 ? bias.as<T>() : nullptr,
+                                       turn % 3 ? residual.as<T>() : nullptr, act, dx.as<T>());
         });
     });
 }

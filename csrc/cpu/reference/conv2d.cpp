@@ -50,8 +50,8 @@ void conv2d_statistics(const Conv2dShape& s, const T* x, const T* w, DerivedCach
 
 // Gathers: every input element collects the outputs it contributed to.
 template <class T>
-void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, DerivedCache*, const T* bias, Activation act,
-                          T* dx) {
+void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, DerivedCache*, const T* bias,
+                          const T* residual, Activation act, T* dx) {
     const int64_t group_c = s.c / s.groups, group_o = s.o / s.groups;
     for (int64_t n = 0; n < s.n; ++n)
         for (int64_t h = 0; h < s.h; ++h)
@@ -70,7 +70,9 @@ void conv2d_data_gradient(const Conv2dShape& s, const T* dy, const T* w, Derived
                             const T* filter = w + ((first_o * s.r + r) * s.s + v) * group_c + c % group_c;
                             for (int64_t o = 0; o < group_o; ++o) sum += pixel[o] * filter[o * s.r * s.s * group_c];
                         }
-                    dx[((n * s.h + h) * s.w + j) * s.c + c] = activate<T>(act, sum);
+                    const int64_t i = ((n * s.h + h) * s.w + j) * s.c + c;
+                    if (residual) sum += residual[i];
+                    dx[i] = activate<T>(act, sum);
                 }
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from .. import ops
+from .. import _core, ops
 from ..autograd import needs_grad
 from ..tensor import Tensor
 from . import layers
@@ -153,8 +153,8 @@ def folded(conv: Module, norm: Module, x: Tensor, residual: Tensor | None = None
         return None
     sources = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
     data = [t._data for t in sources if t is not None]
-    versions = [t.version for t in data]
-    if None in versions:
+    versions = _core.versions(data)
+    if versions is None:
         return None
     made_of = [data, versions, norm.eps]  # the core tensors compare by identity
     found = _folded.get(conv)

@@ -90,19 +90,13 @@ class Conv2d(_Convolution):
         (to a result that is not pooled). ``norm``, which learns, is called next: (result, its statistics for ``norm``).
         """
         weight, bias = parameters or (self.weight, self.bias)
-        arguments = {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-        }
+        window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
         if norm is not None:
             moved = norm.running_mean, norm.running_var
-            return ops.conv2d_statistics(x, weight, bias, *moved, momentum=norm.momentum, **arguments)
-        arguments["activation"] = activation
+            return ops.conv2d_statistics(x, weight, bias, *moved, momentum=norm.momentum, **window)
         if pooled:
-            return ops.conv2d_max_pool2d(x, weight, bias, **arguments)
-        return ops.conv2d(x, weight, bias, **arguments, residual=residual)
+            return ops.conv2d_max_pool2d(x, weight, bias, **window, activation=activation)
+        return ops.conv2d(x, weight, bias, **window, activation=activation, residual=residual)
 
 
 class ConvTranspose2d(_Convolution):

@@ -26,19 +26,20 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     """
     x, w, bias, residual = inputs = _tensors(x, w, bias, residual)
     geometry = _geometry(x, w, stride, padding, dilation, groups)
-    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
+    image, filters = x._data, w._data
     activation = activation_name("conv2d", activation)
     y = _core.conv2d(image, filters, _core_of(bias), *geometry, activation, _core_of(residual))
     if not needs_grad(*inputs):
         return Tensor(y)  # nothing below is used
+    x_shape, w_shape = x.shape, w.shape
     backward = _backward(
         y,
         activation,
         inputs,
-        lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
+        lambda dz, so_far: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry, so_far),
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
-    return record(y, inputs, backward)
+    return record(y, inputs, backward, sums=True)
 
 
 def conv2d_statistics(
@@ -59,10 +60,10 @@ def conv2d_statistics(
         y,
         "",
         inputs,
-        lambda dz: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry),
+        lambda dz, so_far: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry, so_far),
         lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
     )
-    return record(y, inputs, backward), statistics and tuple(map(Tensor, statistics))
+    return record(y, inputs, backward, sums=True), statistics and tuple(map(Tensor, statistics))
 
 
 def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None) -> Tensor:
@@ -81,7 +82,7 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
         y,
         activation,
         inputs,
-        lambda dz: _core.conv2d_max_pool2d_data_gradient(x_shape, filters, dz, argmax, *geometry),
+        lambda dz, _: _core.conv2d_max_pool2d_data_gradient(x_shape, filters, dz, argmax, *geometry),
         lambda dz: _core.conv2d_max_pool2d_weight_gradient(image, w_shape, dz, argmax, *geometry),
     )
     return record(y, inputs, backward)
@@ -116,7 +117,7 @@ def conv_transpose2d(
         y,
         activation,
         inputs,
-        lambda dz: _core.conv_transpose2d_data_gradient(x_shape, filters, dz, *geometry),
+        lambda dz, _: _core.conv_transpose2d_data_gradient(x_shape, filters, dz, *geometry),
         lambda dz: _core.conv_transpose2d_weight_gradient(image, w_shape, dz, *geometry),
     )
     return record(y, inputs, backward)
@@ -125,8 +126,11 @@ def conv_transpose2d(
 def _geometry(x, w, stride, padding, dilation, groups):
     """(stride, padding, dilation, groups) of a conv2d, as the core takes them."""
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    window = w.shape[1:3] if w.ndim == 4 else (1, 1)
-    padding = window_pads("conv2d", padding, x.shape, window, stride, dilation)
+    if isinstance(padding, str):
+        window = w.shape[1:3] if w.ndim == 4 else (1, 1)
+        padding = window_pads("conv2d", padding, x.shape, window, stride, dilation)
+    else:
+        padding = pads("conv2d", padding)
     return stride, padding, dilation, whole("conv2d", "groups", groups)
 
 
@@ -143,7 +147,7 @@ def _core_of(tensor):
 def _backward(y, activation, inputs, data_gradient, weight_gradient):
     """The closure for ``record``: through the activation, then only the gradients that are wanted.
 
-    ``inputs``: x, w, bias, residual.
+    ``inputs``: x, w, bias, residual. ``data_gradient`` takes what the gradient of x is without it as well, or None.
     """
     x_wanted, w_wanted, bias_wanted, residual_wanted = (t is not None and t.requires_grad for t in inputs)
     # What is not wanted must not keep its tensors alive.
@@ -151,10 +155,10 @@ def _backward(y, activation, inputs, data_gradient, weight_gradient):
     data_gradient = data_gradient if x_wanted else None
     weight_gradient = weight_gradient if w_wanted else None
 
-    def backward(dy):
+    def backward(dy, so_far=None):
         dz, db = _core.epilogue_gradient(activation, dy if saved is None else saved, dy, bias_wanted)
         return (
-            data_gradient and data_gradient(dz),
+            data_gradient and data_gradient(dz, so_far),
             weight_gradient and weight_gradient(dz),
             db if bias_wanted else None,
             dz if residual_wanted else None,
