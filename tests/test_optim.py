@@ -432,5 +432,9 @@ def test_schedule_refusals():
             schedule.load_state_dict(damaged)
     schedule.step()
     schedule.step()
-    with pytest.raises(ValueError, match=r"\[OneCycleLR\] the cycle ends after 2 steps. Received: step 3"):
-        schedule.step()
+    state, lr = schedule.state_dict(), schedule.get_last_lr()
+    ended = r"\[OneCycleLR\] the cycle ends after 2 steps. Received: step 3"
+    for refused in (schedule.step, schedule.step, lambda: schedule.load_state_dict({"steps": 3, "base_lrs": [5.0]})):
+        with pytest.raises(ValueError, match=ended):
+            refused()
+        assert schedule.state_dict() == state and schedule.get_last_lr() == lr

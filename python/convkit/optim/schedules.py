@@ -18,8 +18,7 @@ class Schedule:
     def __init__(self, optimizer: Optimizer, base_lrs: Iterable[float] | None = None):
         self.optimizer = optimizer
         self.base_lrs = [group["lr"] for group in optimizer.param_groups] if base_lrs is None else list(base_lrs)
-        self.steps = 0
-        self._apply()
+        self._go_to(0, self.base_lrs)
 
     def lr(self, base: float, steps: int) -> float:
         """The learning rate after ``steps`` steps of a group that started with ``base``."""
@@ -27,8 +26,7 @@ class Schedule:
 
     def step(self) -> None:
         """Count one step and set every group's learning rate."""
-        self.steps += 1
-        self._apply()
+        self._go_to(self.steps + 1, self.base_lrs)
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group."""
@@ -47,12 +45,13 @@ class Schedule:
             raise ValueError(f"[{name}] this is no state of a schedule: {error!r}.") from error
         if len(base_lrs) != len(self.base_lrs):
             raise ValueError(f"[{name}] the state is of {len(base_lrs)} groups, not of {len(self.base_lrs)}.")
-        self.steps, self.base_lrs = steps, base_lrs
-        self._apply()
+        self._go_to(steps, base_lrs)
 
-    def _apply(self) -> None:
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs):
-            group["lr"] = self.lr(base, self.steps)
+    def _go_to(self, steps: int, base_lrs: list[float]) -> None:
+        rates = [self.lr(base, steps) for base in base_lrs]  # before anything changes: a schedule may refuse the step
+        for group, rate in zip(self.optimizer.param_groups, rates):
+            group["lr"] = rate
+        self.steps, self.base_lrs = steps, base_lrs
 
 
 class StepLR(Schedule):
