@@ -31,6 +31,10 @@ def refused(error, function, rule, *received):
         assert value in after, f"{value!r} is missing: {text}"
 
 
+def unpool(**options):
+    return ck.max_unpool2d(zeros(1, 2, 2, 1), np.zeros((1, 2, 2, 1), int), 2, **options)
+
+
 SHAPES = {
     "conv2d x": (lambda: ck.conv2d(zeros(5, 6, 4), W), "[conv2d] x must have shape [N,H,W,C].", "[5,6,4]"),
     "conv2d w": (lambda: ck.conv2d(X, zeros(8, 3, 4)), "[conv2d] w must have shape [O,R,S,C/groups].", "[8,3,4]"),
@@ -149,6 +153,10 @@ SHAPES = {
         lambda: ck.max_unpool2d(zeros(1, 2, 2, 1), np.zeros((1, 2, 3, 1), int), 2),
         "[max_unpool2d] indices must have shape [1,2,2,1].", "[1,2,3,1]",
     ),
+    "max_unpool2d padding": (lambda: unpool(padding=2), "[max_unpool2d] padding must be at most half", "bottom=2"),
+    "max_unpool2d form": (lambda: unpool(padding="x", output_size=4), "[max_unpool2d] padding must be an int", "'x'"),
+    "max_unpool2d sign": (lambda: unpool(padding=-1, output_size=4), "[max_unpool2d] padding must be at least 0", "-1"),
+    "max_unpool2d stride": (lambda: unpool(stride=0, output_size=4), "[max_unpool2d] kernel_size and stride", "(0, 0)"),
     "matmul": (
         lambda: ck.matmul(zeros(2, 3), zeros(4, 5)),
         "[matmul] the last axis of a must equal the last but one of b.", "a [2,3]", "b [4,5]",

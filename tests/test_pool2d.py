@@ -118,6 +118,15 @@ def test_unpool_returns_values_to_their_places(size):
     kept = up.numpy() != 0
     np.testing.assert_array_equal(up.numpy()[kept], array[kept])
     assert kept.sum() == y.size
+    same = ck.max_unpool2d(y, indices, 2, padding="same", output_size=(size, size + 1))  # the pooling's arguments
+    np.testing.assert_array_equal(same.numpy(), up.numpy())
+
+
+def test_unpool_takes_the_padding_of_a_dilated_pooling():
+    array = distinct(np.random.default_rng(0), (1, 9, 8, 3), 1, 2)
+    y, indices = ck.max_pool2d(array, 2, padding=2, dilation=3, return_indices=True)
+    up = ck.max_unpool2d(y, indices, 2, padding=2, output_size=(9, 8)).numpy()
+    np.testing.assert_array_equal(up[up != 0], array[up != 0])
 
 
 def test_unpool_keeps_the_last_of_a_repeated_index():

@@ -38,24 +38,44 @@ def max_unpool2d(x, indices, kernel_size, *, stride=None, padding=0, output_size
 
     ``output_size`` is (H, W), by default H = (P-1)*stride - pad_top - pad_bottom + kernel_size and W alike, which the
     other arguments serve alone. Where an index repeats in a plane the last in row-major order stays and alone receives
-    the gradient. ValueError for an index outside [0, H*W) or shapes that differ, TypeError unless indices are int64.
+    the gradient. ValueError for an index outside [0, H*W), shapes that differ, or a window and padding that no pooling
+    has; TypeError unless indices are int64. ``padding="same"`` needs the ``output_size``.
     """
     op = "max_unpool2d"
     x, places = as_tensor(x), as_tensor(indices)._data
+    if x.ndim != 4:
+        raise ValueError(f"[{op}] x must have shape [N,H,W,C]. Received: {x.shape}.")
     window = pair(op, "kernel_size", kernel_size)
     step = window if stride is None else pair(op, "stride", stride)
+    size = _unpooled_size(op, x.shape, window, step, padding, output_size)
+    y = _core.max_unpool2d(x._data, places, size)
+    return record(y, (x,), lambda dy: (_core.max_unpool2d_gradient(dy, places),))
+
+
+def _unpooled_size(op: str, shape, window, stride, padding, output_size) -> tuple[int, int]:
+    """(H, W) that a pooling brought to ``shape`` = [N,P,Q,C]; checks its arguments also where they do not count."""
+    if min(*window, *stride) < 1:
+        raise ValueError(
+            f"[{op}] kernel_size and stride must be at least 1. Received: kernel_size={window}, stride={stride}."
+        )
     if output_size is not None:
         size = pair(op, "output_size", output_size)
-    elif x.ndim != 4:
-        raise ValueError(f"[{op}] x must have shape [N,H,W,C]. Received: {x.shape}.")
+        top, bottom, left, right = window_pads(op, padding, (shape[0], *size, shape[3]), window, stride)
     else:
         top, bottom, left, right = (0, 0, 0, 0) if padding == "valid" else pads(op, padding)
         size = (
-            (x.shape[1] - 1) * step[0] - top - bottom + window[0],
-            (x.shape[2] - 1) * step[1] - left - right + window[1],
+            (shape[1] - 1) * stride[0] - top - bottom + window[0],
+            (shape[2] - 1) * stride[1] - left - right + window[1],
         )
-    y = _core.max_unpool2d(x._data, places, size)
-    return record(y, (x,), lambda dy: (_core.max_unpool2d_gradient(dy, places),))
+    received = f"Received: top={top}, bottom={bottom}, left={left}, right={right}"
+    if min(top, bottom, left, right) < 0:
+        raise ValueError(f"[{op}] padding must be at least 0. {received}.")
+    # A dilated pooling, whose output_size must be given, may have more padding
+    if output_size is None and (2 * max(top, bottom) > window[0] or 2 * max(left, right) > window[1]):
+        raise ValueError(
+            f"[{op}] padding must be at most half the window on each side. {received}, kernel_size={window}."
+        )
+    return size
 
 
 def avg_pool2d(x, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True) -> Tensor:
