@@ -50,6 +50,29 @@ def test_validation_is_the_evaluation_of_the_epoch():
     assert history["val_loss"] == [first["loss"]] and train()[1]["val_loss"] == []
 
 
+REFINED = {"mixup": 0.4, "ema": 0.8, "class_weight": {1: 2.0}, "label_smoothing": 0.1}
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("shares, options", [(False, {}), (False, REFINED), (True, {})])
+def test_a_model_of_float64_trains_in_it(shares, options, tmp_path):
+    """The run of float32 but for its rounding, which is checked loosely: Adam's first steps magnify it."""
+    images, labels = problem()
+    if shares:
+        labels = np.eye(4, dtype=np.float32)[labels]
+    narrow, single = train(data=(images, labels), **options)
+    wide, double = train(network().to(np.float64), (images, labels), checkpoint_dir=tmp_path, **options)
+    assert {parameter.dtype for parameter in wide.parameters()} == {ck.float64}
+    np.testing.assert_allclose(double["loss"], single["loss"], rtol=1e-4)
+    again, _ = train(network().to(np.float64), (images, labels), checkpoint_dir=tmp_path, resume=True, **options)
+    same_weights(weights(again), weights(wide))
+    figures = ck.train.evaluate(wide, (images, labels))
+    np.testing.assert_allclose(figures["loss"], ck.train.evaluate(narrow, (images, labels))["loss"], rtol=1e-4)
+    logits = ck.train.predict(wide, images)
+    assert logits.dtype == np.float64 and ck.train.features(wide, (images, labels))[0].dtype == np.float64
+    np.testing.assert_allclose(logits, ck.train.predict(narrow, images), rtol=1e-3, atol=1e-3)
+
+
 # --- evaluation and prediction ---------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,13 @@ def test_activation_maps_are_what_the_layer_returns():
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.cpu_only
+def test_activation_maps_of_a_model_of_float64():
+    wide = viz.activation_maps(network().to(np.float64), IMAGES[0], "conv1")
+    assert wide.dtype == np.float64
+    np.testing.assert_allclose(wide, viz.activation_maps(network(), IMAGES[0], "conv1"), rtol=1e-4, atol=1e-5)
+
+
 def test_activation_map_refusals():
     model = network()
     for layer, text in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from ..autograd import no_grad
 from ..data import DataLoader
 from ..data.loader import as_inputs
+from ..dtypes import float64
 from ..ops import cross_entropy, softmax
-from ..tensor import from_numpy
+from ..tensor import Tensor, from_numpy
 
 
 @contextlib.contextmanager
@@ -30,6 +32,21 @@ def mode(model, training: bool):
 def device_of(model) -> str:
     """Where the model's parameters are; "cpu" for a model without any."""
     return next((parameter.device for parameter in model.parameters()), "cpu")
+
+
+def placing(model) -> Callable[[Tensor], Tensor]:
+    """A function that brings a tensor of a batch to the model: to its device, and floats to float64 if it has float64.
+
+    What it is made of shows in its first parameter. Loaders yield float32, and ops take one dtype.
+    """
+    device, first = device_of(model), next(model.parameters(), None)
+    wide = first is not None and first.dtype == float64
+
+    def place(t: Tensor) -> Tensor:
+        t = t.to(device)
+        return t.astype(float64) if wide and t.dtype.kind == "f" else t
+
+    return place
 
 
 def as_loader(data, batch_size: int, **options) -> DataLoader:
@@ -77,11 +94,11 @@ def evaluate(
     Runs in evaluation mode without recording gradients and restores the mode. ``steps`` bounds the batches;
     ``after_batch()`` is called after each. No data gives NaN.
     """
-    loader, device, means = as_loader(data, batch_size), device_of(model), Means()
+    loader, place, means = as_loader(data, batch_size), placing(model), Means()
     with mode(model, training=False), no_grad():
         for x, y in islice(loader, steps):
-            logits = model(x.to(device))
-            value = loss(logits, y.to(device)).item()
+            logits = model(place(x))
+            value = loss(logits, place(y)).item()
             means.add(len(x), value, correct(logits.to("cpu").numpy(), y.numpy()))
             if after_batch is not None:
                 after_batch()
@@ -91,13 +108,13 @@ def evaluate(
 def predict(model, x, probabilities: bool = False, *, batch_size: int = 256) -> np.ndarray:
     """Logits of ``model`` for x [N,H,W,C] (uint8 is taken as x/255), or with ``probabilities`` their softmax.
 
-    Returns a new float32 array [N,K]; runs in evaluation mode and restores the mode.
+    Returns a new array [N,K], float32 or the model's float64; runs in evaluation mode and restores the mode.
     """
-    x, device, parts = np.asarray(x), device_of(model), []
+    x, place, parts = np.asarray(x), placing(model), []
     if x.ndim == 0:
         raise ValueError("[train.predict] x must be a batch [N,H,W,C]. Received: a scalar.")
     with mode(model, training=False), no_grad():
         for start in range(0, len(x) or 1, batch_size):  # an empty x still runs, for the K of its [0,K] result
-            logits = model(from_numpy(as_inputs(x[start : start + batch_size])).to(device))
+            logits = model(place(from_numpy(as_inputs(x[start : start + batch_size]))))
             parts.append((softmax(logits) if probabilities else logits).to("cpu").numpy())
     return np.concatenate(parts)

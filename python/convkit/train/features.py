@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 
 from ..autograd import no_grad
-from .evaluation import as_loader, device_of, mode
+from .evaluation import as_loader, mode, placing
 
 
 def features(model, data, *, batch_size: int = 64, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -20,10 +20,10 @@ def features(model, data, *, batch_size: int = 64, steps: int | None = None) -> 
     data: a DataLoader or a pair of arrays, read in batches of ``batch_size``; labels are in its order. steps bounds
     the batches. Runs in evaluation mode without recording gradients and restores the mode. ValueError for no data.
     """
-    device, values, labels = device_of(model), [], []
+    place, values, labels = placing(model), [], []
     with mode(model, training=False), no_grad():
         for x, y in islice(as_loader(data, batch_size), steps):
-            values.append(model(x.to(device)).to("cpu").numpy())
+            values.append(model(place(x)).to("cpu").numpy())
             labels.append(y.numpy())
     if not values:
         raise ValueError("[train.features] the data must hold at least one batch. Received: none.")

@@ -20,7 +20,7 @@ from ..optim import clip_gradients
 from ..random import get_rng_state, set_rng_state
 from ..tensor import tensor
 from . import checkpoint
-from .evaluation import Means, as_loader, correct, device_of, evaluate, mode
+from .evaluation import Means, as_loader, correct, device_of, evaluate, mode, placing
 from .extras import AveragedWeights, Interruption, class_weights, mix
 from .graph import StepGraph
 from .history import History
@@ -58,7 +58,8 @@ def fit(
 
     train_data, validation_data: a DataLoader, or a pair of arrays (x [N,H,W,C], y) that is loaded in batches of
     ``batch_size``, the training pair in an order drawn from ``seed`` and the epoch when ``shuffle``; uint8 inputs
-    become x/255. epochs counts from the start of the run, also when it is resumed.
+    become x/255, and a model of float64 gets its batches as float64. epochs counts from the start of the run, also when
+    it is resumed.
     loss: ``loss(logits, labels)`` -> scalar.
     steps_per_epoch, validation_steps: batches per epoch instead of the whole data; more than one pass is fine.
     scheduler: its ``step()`` follows every batch.
@@ -236,12 +237,12 @@ class _Run:
 
     def _train(self, epoch: int, interruption: Interruption) -> dict[str, float]:
         means, stop, rate = Means(), False, math.nan
-        device = device_of(self.model)
+        place = placing(self.model)
         self.progress.start(epoch, self.steps)
         self.optimizer.zero_grad()
         for step, (x, y) in enumerate(self._batches()):
             group = min(self.accumulate, self.steps - step + step % self.accumulate)  # batches of this update
-            value, accuracy = self._learn(epoch, step, x, y, device, group)
+            value, accuracy = self._learn(epoch, step, x, y, place, group)
             means.add(len(x), value, accuracy)
             rate = self.optimizer.param_groups[0]["lr"]
             if (step + 1) % self.accumulate == 0 or step + 1 == self.steps:
@@ -263,28 +264,28 @@ class _Run:
                 if not left:
                     break
 
-    def _learn(self, epoch: int, step: int, x, y, device: str, group: int) -> tuple[float, float]:
+    def _learn(self, epoch: int, step: int, x, y, place: Callable, group: int) -> tuple[float, float]:
         """(loss, accuracy) of one batch, whose gradient, divided by ``group``, is added to the parameters'."""
         if self.cuda_graph and self._graph is None:
-            self._graph = StepGraph(self.model, self._loss, x, y, device)
+            self._graph = StepGraph(self.model, self._loss, x, y, device_of(self.model))
         if self._graph is not None and self._graph.fits(x, y):  # an epoch's last batch may be smaller
             loss, logits = self._graph(x, y)
             return loss.item(), correct(logits.to("cpu").numpy(), y.numpy())
-        value, accuracy = self._forward(epoch, step, x, y, device)
+        value, accuracy = self._forward(epoch, step, x, y, place)
         (value if group == 1 else value / group).backward()
         return value.item(), accuracy
 
-    def _forward(self, epoch: int, step: int, x, y, device: str):
+    def _forward(self, epoch: int, step: int, x, y, place: Callable):
         """(loss, accuracy) of one batch; under mixup both are mixed like the images."""
         share, partners = 1.0, None
         if self.mixup:
             seed = np.random.SeedSequence(self.loader.seed, spawn_key=(epoch, step, 0))
             x, partners, share = mix(x, y, self.mixup, np.random.default_rng(seed))
-        logits = self.model(x.to(device))
+        logits = self.model(place(x))
         predicted = logits.detach().to("cpu").numpy()
-        value, accuracy = self._loss(logits, y.to(device)), correct(predicted, y.numpy())
+        value, accuracy = self._loss(logits, place(y)), correct(predicted, y.numpy())
         if partners is not None:
-            value = share * value + (1 - share) * self._loss(logits, partners.to(device))
+            value = share * value + (1 - share) * self._loss(logits, place(partners))
             accuracy = share * accuracy + (1 - share) * correct(predicted, partners.numpy())
         return value, accuracy
 
@@ -292,7 +293,7 @@ class _Run:
         options = {}
         if self.class_weight is not None:
             if self._class_weight is None:
-                self._class_weight = class_weights(self.class_weight, logits.shape[-1]).to(labels.device)
+                self._class_weight = placing(self.model)(class_weights(self.class_weight, logits.shape[-1]))
             options["weight"] = self._class_weight
         if self.label_smoothing:
             options["label_smoothing"] = self.label_smoothing

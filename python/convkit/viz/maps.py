@@ -10,7 +10,7 @@ from ..autograd import no_grad
 from ..data.loader import as_inputs
 from ..nn import Module
 from ..tensor import Tensor, from_numpy
-from ..train.evaluation import device_of, mode
+from ..train.evaluation import mode, placing
 from .canvas import LARGE, NORMAL, SMALL, draw_tiles, finish, grid_size, new_figure, tile_height
 
 _COLUMNS = 8
@@ -71,7 +71,7 @@ def activation_maps(model: Module, image, layer: str | Module) -> np.ndarray:
     handle = found.register_forward_hook(lambda module, inputs, output: results.append(output))
     try:
         with mode(model, training=False), no_grad():
-            model(from_numpy(as_inputs(image[None])).to(device_of(model)))
+            model(placing(model)(from_numpy(as_inputs(image[None]))))
     finally:
         handle.remove()
     if not results or not isinstance(results[-1], Tensor) or results[-1].ndim != 4:
