@@ -16,7 +16,12 @@ import convkit as ck
 from convkit import _core
 
 CHANNELS = (6, 8, 12, 16, 32, 64, 128, 256, 512, 1024, 2048)
-ALGORITHMS = {3: ("direct", "winograd2", "winograd4"), 5: ("direct", "winograd2")}
+# by taps and stride
+ALGORITHMS = {
+    (3, 1): ("direct", "winograd2", "winograd4"),
+    (3, 2): ("direct", "winograd4"),
+    (5, 1): ("direct", "winograd2"),
+}
 
 
 def problem(rng, reduced: int, taps: int, side: int):
@@ -26,13 +31,13 @@ def problem(rng, reduced: int, taps: int, side: int):
     return x, w
 
 
-def passes(x: np.ndarray, w: np.ndarray, dtype) -> dict[str, np.ndarray]:
+def passes(x: np.ndarray, w: np.ndarray, stride: int, dtype) -> dict[str, np.ndarray]:
     """The three results. In the data gradient the roles of the channels are swapped, so that it adds up as many."""
     pad = w.shape[1] // 2
     image, filters = ck.tensor(x.astype(dtype)), ck.tensor(w.astype(dtype))
-    geometry = ((1, 1), (pad,) * 4, (1, 1), 1)
+    geometry = ((stride,) * 2, (pad,) * 4, (1, 1), 1)
     swapped = ck.tensor(np.ascontiguousarray(w.transpose(3, 1, 2, 0)).astype(dtype))
-    narrow = (*x.shape[:3], w.shape[0])
+    narrow = (x.shape[0], stride * x.shape[1], stride * x.shape[2], w.shape[0])
     dy = _core.conv2d(image._data, filters._data, None, *geometry, "")
     results = {
         "forward": dy,
@@ -52,16 +57,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=16, help="rows and columns of the images (default 16)")
     args = parser.parse_args()
-    for taps, algorithms in ALGORITHMS.items():
+    for (taps, stride), algorithms in ALGORITHMS.items():
         for direction in ("forward", "data", "weights"):
-            print(f"\n{taps}x{taps}, {direction}\n\n| channels | {' | '.join(algorithms)} |")
+            print(f"\n{taps}x{taps} s{stride}, {direction}\n\n| channels | {' | '.join(algorithms)} |")
             print("|" + " --- |" * (len(algorithms) + 1))
             for channels in CHANNELS:
                 x, w = problem(np.random.default_rng(0), channels, taps, args.side)
-                truth, cells = passes(x, w, np.float64)[direction], []
+                truth, cells = passes(x, w, stride, np.float64)[direction], []
                 for algorithm in algorithms:
                     _core.set_conv2d_algorithm(algorithm)
-                    cells.append(error(passes(x, w, np.float32)[direction], truth))
+                    cells.append(error(passes(x, w, stride, np.float32)[direction], truth))
                 print(f"| {channels} | {' | '.join(cells)} |", flush=True)
     _core.set_conv2d_algorithm("auto")
 

@@ -52,6 +52,8 @@ def test_small_problems(name, each_isa):
         "n2c256h9o128k3p1g2",  # taps by themselves, of groups
         "n1c512h7o64k3s2p1",  # pixels 4 KiB apart
         "n1c64h3o32k3p5",  # more padding than the filter reaches over
+        "n2c70h32x47o66k3s2p1",  # Winograd's tiles of stride 2
+        "n9c64h64o34k3s2p1",
     ],
 )
 def test_blocks_and_splits(text, each_isa):

@@ -9,6 +9,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
 #include "cpu/pixel_conv.h"
+#include "cpu/winograd_tiles.h"
 
 namespace ck::cpu {
 namespace {
@@ -24,6 +25,7 @@ std::atomic<int> forced{-1};  // a ConvAlgorithm, or none
 // C, which fills the vectors. The crossings are from `convkit bench --algo all` over 1 to 64 channels on either side,
 // and close to each other on AVX-512 and AVX2.
 int64_t least_channels(ConvPass pass, WinogradTileSize size) {
+    if (size == WinogradTileSize::f4x3_strided) return pass == ConvPass::weights ? 64 : 32;
     if (pass == ConvPass::weights || size == WinogradTileSize::f2x3) return 12;
     return size == WinogradTileSize::f4x3 ? 6 : 8;
 }
@@ -37,7 +39,8 @@ constexpr int64_t kScatterFilters = 5;
 
 // How many times fewer multiplications the tiles take than the direct sum, those beyond the image's edge included.
 double winograd_saving(WinogradTileSize size, const Conv2dShape& s) {
-    const int64_t outputs = size == WinogradTileSize::f4x3 ? 4 : 2, points = outputs + s.r - 1;
+    const WinogradKernels& kernel = winograd_kernels(size);
+    const int64_t outputs = kernel.outputs, points = kernel.points;
     const int64_t tiles = ceil_div(s.p, outputs) * ceil_div(s.q, outputs);
     return static_cast<double>(s.r * s.s * s.p * s.q) / static_cast<double>(points * points * tiles);
 }
@@ -45,7 +48,7 @@ double winograd_saving(WinogradTileSize size, const Conv2dShape& s) {
 // The better of the tiles that apply, direct when they save less than their transforms cost. An image of fewer rows or
 // columns than the filter has taps that meet padding only: their gradient is zero, not nearly zero.
 ConvAlgorithm choose_dense(ConvPass pass, const Conv2dShape& s) {
-    constexpr double kLeastSaving = 1.5;
+    constexpr double kLeastSaving = 1.5, kLeastStridedSaving = 1.7;  // of 1.78: maps of nearly whole tiles alone
     if (s.h < s.r || s.w < s.s) return ConvAlgorithm::direct;
     const int64_t channels = pass == ConvPass::data ? s.o : s.c;
     ConvAlgorithm best = ConvAlgorithm::direct;
@@ -53,6 +56,7 @@ ConvAlgorithm choose_dense(ConvPass pass, const Conv2dShape& s) {
     for (ConvAlgorithm algorithm : {ConvAlgorithm::winograd4, ConvAlgorithm::winograd2}) {
         const WinogradTileSize size = winograd_tile_size(algorithm, s);
         if (!winograd_applies(s, size) || winograd_saving(size, s) < saving) continue;
+        if (size == WinogradTileSize::f4x3_strided && winograd_saving(size, s) < kLeastStridedSaving) continue;
         if (channels < least_channels(pass, size)) continue;
         // Six points cost a factor of 4 in rounding errors, four points nothing: docs/kernels.md.
         if (size != WinogradTileSize::f2x3 && precision() == Precision::precise) continue;
@@ -67,7 +71,6 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
         case ConvAlgorithm::direct:
             return !is_depthwise(s);
         case ConvAlgorithm::winograd4:
-            return winograd_applies(s, WinogradTileSize::f4x3);
         case ConvAlgorithm::winograd2:
             return winograd_applies(s, winograd_tile_size(algorithm, s));
         case ConvAlgorithm::depthwise:
@@ -130,7 +133,8 @@ std::string name(ConvAlgorithm algorithm) {
 }
 
 WinogradTileSize winograd_tile_size(ConvAlgorithm algorithm, const Conv2dShape& s) {
-    if (algorithm == ConvAlgorithm::winograd4) return WinogradTileSize::f4x3;
+    if (algorithm == ConvAlgorithm::winograd4)
+        return s.stride_h == 2 ? WinogradTileSize::f4x3_strided : WinogradTileSize::f4x3;
     return s.r == 5 ? WinogradTileSize::f2x5 : WinogradTileSize::f2x3;
 }
 

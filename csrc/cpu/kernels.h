@@ -152,7 +152,7 @@ struct WinogradFilters {
     int64_t k, columns;
     const float* w;
     int64_t w_row, w_column, w_k;
-    float* u;  // [points*points][k][columns rounded up to whole vectors]
+    float* u;  // [filter_points squared][k][columns rounded up to whole vectors]
     int64_t u_point, u_k;
 };
 
@@ -168,8 +168,10 @@ struct WinogradFilterGradient {
 
 // cpu/isa/winograd.h: F(outputs x outputs, taps x taps), points = outputs + taps - 1.
 struct WinogradKernels {
-    int outputs, taps, points;
-    void (*input)(const WinogradTile& s);            // of points x points pixels of x
+    int outputs, span;          // pixels of a tile of the result and of x, squared
+    int points, filter_points;  // squared; filters have the same value at the last points, from filter_points - 1 on
+    int stride, spread;         // of a tile's first output, its first pixel of x is that times stride / spread
+    void (*input)(const WinogradTile& s);            // of span x span pixels of x
     void (*output_gradient)(const WinogradTile& s);  // of outputs x outputs pixels of dy
     void (*output)(const WinogradOutput& s);
     void (*output_pooled)(const WinogradOutput& s);  // activations none and relu only
@@ -390,6 +392,7 @@ struct CpuKernels {
     GemmKernels gemm;
     Conv2dKernels conv2d;
     WinogradKernels winograd4x3, winograd2x3, winograd2x5;  // outputs x taps
+    WinogradKernels winograd4x3_strided, winograd4x3_adjoint;
     DepthwiseKernels depthwise;
     GroupedKernels grouped;
     PixelConvKernels pixel_conv;

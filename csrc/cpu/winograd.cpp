@@ -25,6 +25,7 @@ struct Plan {
     const WinogradKernels* kernel;
     TileGrid tiles;
     int64_t points;         // squared
+    int64_t filter_points;  // squared
     int64_t width, panels;  // of output channels
     int64_t group;          // panels of a task that has all tiles
     int64_t x_row, y_row;   // floats of a transformed tile's point
@@ -36,15 +37,16 @@ struct Plan {
     int64_t y_point(int64_t count) const { return count * y_row + 16; }
     // Of a panel of filters for c channels of x. 3: as above.
     int64_t u_point(int64_t c) const { return (c + 3) * width; }
-    int64_t panel_size(int64_t c) const { return points * u_point(c); }
+    int64_t panel_size(int64_t c) const { return filter_points * u_point(c); }
 };
 
-Plan make_plan(WinogradTileSize size, const DirectConv& s) {
+Plan make_plan(WinogradTileSize size, bool rotated, const DirectConv& s) {
     const GemmKernels& gemm = kernels().gemm;
     Plan plan{};
-    plan.kernel = &winograd_kernels(size);
+    plan.kernel = &winograd_kernels(size, rotated);
     plan.tiles = TileGrid(s.n, s.p, s.q, plan.kernel->outputs);
     plan.points = plan.kernel->points * plan.kernel->points;
+    plan.filter_points = plan.kernel->filter_points * plan.kernel->filter_points;
     plan.width = s.o <= gemm.narrow_columns ? gemm.narrow_columns : gemm.tile_columns;
     plan.panels = ceil_div(s.o, plan.width);
     plan.group = ceil_div(kGroupColumns, plan.width);
@@ -71,7 +73,7 @@ struct Filters {
     int64_t packed_size(const Plan& plan, const DirectConv& s, int64_t channels) const {
         return rotated ? 0 : s.r * s.s * channels * plan.width;
     }
-    // Those of one panel for the channels [c0,c1), u[points][c1-c0][width]. `packed` holds packed_size floats.
+    // Those of one panel for the channels [c0,c1), u[filter_points][c1-c0][width]. `packed` holds packed_size floats.
     void transform(const Plan& plan, const DirectConv& s, int64_t panel, int64_t c0, int64_t c1, float* packed,
                    float* u) const;
 };
@@ -107,8 +109,8 @@ void transform_input(const Plan& plan, const DirectConv& s, const WinogradImage&
                      int64_t v_point, float* v) {
     for (int64_t t = t0; t < t1; ++t, v += plan.x_row) {
         const TileGrid::Place at = plan.tiles.place(t);
-        WinogradTile tile = image_tile(x, at.image, s.h, s.w, s.pixel, s.c, at.row - s.pad_top, at.column - s.pad_left,
-                                       plan.kernel->points);
+        WinogradTile tile = image_tile(x, at.image, s.h, s.w, s.pixel, s.c, first_met(*plan.kernel, at.row, s.pad_top),
+                                       first_met(*plan.kernel, at.column, s.pad_left), plan.kernel->span);
         tile.v = v;
         tile.v_point = v_point;
         plan.kernel->input(tile);
@@ -137,7 +139,7 @@ void multiply(const Plan& plan, int64_t c0, int64_t c1, int64_t count, int64_t c
         for (int64_t c = c0; c < c1; c += kWinogradChain) {
             g.k = std::min(kWinogradChain, c1 - c);
             g.a = v + point * plan.x_point(count) + c;
-            g.b = u + point * plan.u_point(c1 - c0) + (c - c0) * plan.width;
+            g.b = u + filter_point(*plan.kernel, point) * plan.u_point(c1 - c0) + (c - c0) * plan.width;
             g.accumulate = c > 0;
             gemm.block(g);
         }
@@ -221,15 +223,16 @@ void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
 }  // namespace
 
 bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
-    const int64_t taps = size == WinogradTileSize::f2x5 ? 5 : 3;
-    return s.groups == 1 && s.r == taps && s.s == taps && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
-           s.dilation_w == 1;
+    const int64_t taps = size == WinogradTileSize::f2x5 ? 5 : 3,
+                  stride = size == WinogradTileSize::f4x3_strided ? 2 : 1;
+    return s.groups == 1 && s.r == taps && s.s == taps && s.stride_h == stride && s.stride_w == stride &&
+           s.dilation_h == 1 && s.dilation_w == 1 && (stride == 1 || (s.pad_top == 1 && s.pad_left == 1));
 }
 
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x, const float* w, bool rotated,
                    DerivedCache* packed, const ConvEpilogue& after, const WinogradResult& y) {
     if (s.n == 0) return;
-    const Plan plan = make_plan(size, s);
+    const Plan plan = make_plan(size, rotated, s);
     const Filters filters{w, rotated};
     const uint64_t key = packing_key(Packing::winograd, {static_cast<int64_t>(size), rotated, s.c, s.o});
     const DerivedCache::Lookup found = packed ? packed->find(key) : DerivedCache::Lookup{};

@@ -1,4 +1,5 @@
-// Winograd convolution: stride 1, no dilation, one group, 3x3 or 5x5 filters. docs/kernels.md has the error bounds.
+// Winograd convolution: no dilation, one group, 3x3 or 5x5 filters of stride 1, 3x3 ones of stride 2 and padding 1.
+// docs/kernels.md has the error bounds.
 #pragma once
 #include "core/derived.h"
 #include "cpu/conv_windows.h"
@@ -6,8 +7,8 @@
 namespace ck::cpu {
 
 // F(outputs x outputs, taps x taps): 4x3 multiplies 4 times less than the direct sum, 2x3 2.25 times at a smaller
-// rounding error, 2x5 2.8 times.
-enum class WinogradTileSize : uint8_t { f4x3, f2x3, f2x5 };
+// rounding error, 2x5 2.8 times, 4x3 of stride 2 1.8 times.
+enum class WinogradTileSize : uint8_t { f4x3, f2x3, f2x5, f4x3_strided };
 
 // What the kernels compute; s.r, s.s must be the tile's taps.
 bool winograd_applies(const Conv2dShape& s, WinogradTileSize size);
@@ -26,8 +27,8 @@ struct WinogradResult {
     uint8_t* argmax;
 };
 
-// y = x * w and what follows, for s of stride and dilation 1; of the data gradient s is the convolution of dy with the
-// rotated filters. As a GEMM for each of the points: m = tiles, n = s.o, k = s.c.
+// y = x * w and what follows; of the data gradient s is the convolution of dy with the rotated filters (of stride 2:
+// of dy with zeros between its pixels). As a GEMM for each of the points: m = tiles, n = s.o, k = s.c.
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x,
                    const float* w,  // [o,r,s,c]; rotated: [c,r,s,o]
                    bool rotated, DerivedCache* packed,

@@ -7,12 +7,14 @@
 
 namespace ck::cpu {
 
-inline const WinogradKernels& winograd_kernels(WinogradTileSize size) {
+inline const WinogradKernels& winograd_kernels(WinogradTileSize size, bool rotated = false) {
     switch (size) {
         case WinogradTileSize::f4x3:
             return kernels().winograd4x3;
         case WinogradTileSize::f2x3:
             return kernels().winograd2x3;
+        case WinogradTileSize::f4x3_strided:
+            return rotated ? kernels().winograd4x3_adjoint : kernels().winograd4x3_strided;
         default:
             return kernels().winograd2x5;
     }
@@ -47,6 +49,17 @@ struct TileGrid {
         return {tile / (down * across), tile / across % down * size, tile % across * size};
     }
 };
+
+// Of the filters' points the one that a point of a tile is multiplied by.
+inline int64_t filter_point(const WinogradKernels& kernel, int64_t point) {
+    const int64_t last = kernel.filter_points - 1;
+    return std::min(point / kernel.points, last) * kernel.filter_points + std::min(point % kernel.points, last);
+}
+
+// The first row or column of x that outputs from `first` on meet.
+inline int64_t first_met(const WinogradKernels& kernel, int64_t first, int64_t pad) {
+    return ceil_div(first * kernel.stride - pad, kernel.spread);
+}
 
 // The tile of `span` pixels squared from (row,column) of image n of [h,w,pixel] each.
 inline WinogradTile image_tile(const WinogradImage& image, int64_t n, int64_t h, int64_t w, int64_t pixel,

@@ -20,6 +20,7 @@ struct Plan {
     const WinogradKernels* kernel;
     TileGrid tiles;
     int64_t points;             // squared
+    int64_t filter_points;      // squared
     int64_t tile_rows;          // of the register tile: filters
     int64_t width, panels;      // of input channels
     int64_t x_row, dy_row;      // floats of a transformed tile's point
@@ -38,13 +39,14 @@ Plan make_plan(WinogradTileSize size, const Conv2dShape& s) {
     plan.kernel = &winograd_kernels(size);
     plan.tiles = TileGrid(s.n, s.p, s.q, plan.kernel->outputs);
     plan.points = plan.kernel->points * plan.kernel->points;
+    plan.filter_points = plan.kernel->filter_points * plan.kernel->filter_points;
     const bool narrow = s.c <= gemm.narrow_columns;
     plan.width = narrow ? gemm.narrow_columns : gemm.tile_columns;
     plan.tile_rows = ceil_div(s.o, ceil_div(s.o, narrow ? gemm.narrow_rows : gemm.tile_rows));
     plan.panels = ceil_div(s.c, plan.width);
     plan.x_row = winograd_row(s.c);
     plan.dy_row = winograd_row(s.o);
-    const int64_t sums = plan.points * s.o * plan.x_row;
+    const int64_t sums = plan.filter_points * s.o * plan.x_row;
     const int64_t floats = std::clamp(2 * sums, kNearFloats, kMostFloats);
     plan.block = std::max(kLeastTiles, floats / (plan.points * (plan.x_row + plan.dy_row)));
     plan.blocks = ceil_div(plan.tiles.count, plan.block);
@@ -58,8 +60,9 @@ Plan make_plan(WinogradTileSize size, const Conv2dShape& s) {
 void transform_tile(const Plan& plan, const Conv2dShape& s, const float* x, const WinogradImage& dy, int64_t t,
                     int64_t x_point, float* v, int64_t dy_point, float* z) {
     const TileGrid::Place at = plan.tiles.place(t);
-    WinogradTile tile = image_tile({x, nullptr}, at.image, s.h, s.w, s.c, s.c, at.row - s.pad_top,
-                                   at.column - s.pad_left, plan.kernel->points);
+    WinogradTile tile =
+        image_tile({x, nullptr}, at.image, s.h, s.w, s.c, s.c, first_met(*plan.kernel, at.row, s.pad_top),
+                   first_met(*plan.kernel, at.column, s.pad_left), plan.kernel->span);
     tile.v = v;
     tile.v_point = x_point;
     plan.kernel->input(tile);
@@ -76,9 +79,9 @@ struct Tiles {
     const float* z;  // [points][count][dy_row]
 };
 
-// sums[o1-o0][columns of the panel] (+)= z^T v for the filters [o0,o1), at one point.
-void add_products(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, int64_t point, int64_t o0, int64_t o1,
-                  int64_t panel, bool accumulate, float* sums) {
+// sums[o1-o0][columns of the panel] (+)= z^T v for the filters [o0,o1), at one point of the tiles.
+void add_point(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, int64_t point, int64_t o0, int64_t o1,
+               int64_t panel, bool accumulate, float* sums) {
     GemmBlock g{};
     g.m = o1 - o0;
     g.n = std::min(plan.width, s.c - panel * plan.width);
@@ -101,6 +104,16 @@ void add_products(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, in
     }
 }
 
+// The same at all points that one of the filters' is multiplied at.
+void add_products(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, int64_t filters_point, int64_t o0,
+                  int64_t o1, int64_t panel, bool accumulate, float* sums) {
+    for (int64_t point = 0; point < plan.points; ++point) {
+        if (filter_point(*plan.kernel, point) != filters_point) continue;
+        add_point(plan, s, tiles, point, o0, o1, panel, accumulate, sums);
+        accumulate = true;
+    }
+}
+
 // dw (+)= the filters [o0,o1) of `columns` input channels from c, of their sums at all points.
 void finish_filters(const Plan& plan, const Conv2dShape& s, int64_t o0, int64_t o1, int64_t c, int64_t columns,
                     const float* sums, bool accumulate, float* dw) {
@@ -119,14 +132,14 @@ void finish_filters(const Plan& plan, const Conv2dShape& s, int64_t o0, int64_t 
 
 // Many filters: each task sums some of them at all points and transforms the sums while they are near.
 void add_by_filters(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, bool accumulate, float* dw) {
-    const int64_t tasks = ceil_div(s.o, plan.filters) * plan.panels, size = plan.points * plan.sums_point();
+    const int64_t tasks = ceil_div(s.o, plan.filters) * plan.panels, size = plan.filter_points * plan.sums_point();
     const int64_t workers = worker_count(tasks);
     Scratch<float> sums(workers * size);
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         const int64_t panel = task % plan.panels, o0 = task / plan.panels * plan.filters;
         const int64_t o1 = std::min(s.o, o0 + plan.filters);
         float* own = sums.data() + worker * size;
-        for (int64_t point = 0; point < plan.points; ++point)
+        for (int64_t point = 0; point < plan.filter_points; ++point)
             add_products(plan, s, tiles, point, o0, o1, panel, false, own + point * plan.sums_point());
         finish_filters(plan, s, o0, o1, panel * plan.width, std::min(plan.width, s.c - panel * plan.width), own,
                        accumulate, dw);
@@ -139,7 +152,7 @@ void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const
                               float* dw) {
     const Plan plan = make_plan(size, s);
     Scratch<float> v(plan.points * plan.x_point(plan.block)), z(plan.points * plan.dy_point(plan.block));
-    Scratch<float> sums(plan.by_point ? plan.points * plan.sums_point() : 0);
+    Scratch<float> sums(plan.by_point ? plan.filter_points * plan.sums_point() : 0);
     const int64_t group = ceil_div(kTileFloats, plan.points * (s.c + s.o));
     for (int64_t t0 = 0; t0 < plan.tiles.count; t0 += plan.block) {
         const Tiles tiles{std::min(plan.block, plan.tiles.count - t0), v.data(), z.data()};
@@ -152,7 +165,7 @@ void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const
             add_by_filters(plan, s, tiles, t0 > 0, dw);
             continue;
         }
-        parallel_for(plan.points * plan.panels, [&](int64_t task) {
+        parallel_for(plan.filter_points * plan.panels, [&](int64_t task) {
             const int64_t point = task / plan.panels, panel = task % plan.panels;
             add_products(plan, s, tiles, point, 0, s.o, panel, t0 > 0,
                          sums.data() + point * plan.sums_point() + panel * plan.width);

@@ -185,8 +185,15 @@ std::vector<Conv2dShape> dense_shapes() {
     for (size_t i = 0; i < shapes.size(); ++i) {
         Conv2dShape& s = shapes[i];
         if (i % 2) s.pad_top = s.r / 2, s.pad_left = 1, s.pad_right = s.r - 1;
-        finish(s);
     }
+    for (Conv2dShape s : {conv_shape(2, 17, 23, 33, 40, 3, 3), conv_shape(1, 2, 50, 70, 19, 3, 3),
+                          conv_shape(3, 31, 16, 12, 70, 3, 3), conv_shape(4, 15, 16, 130, 262, 3, 3)}) {
+        s.stride_h = s.stride_w = 2;
+        s.pad_top = s.pad_left = 1;
+        s.pad_bottom = s.w % 2, s.pad_right = s.c % 3;
+        shapes.push_back(s);
+    }
+    for (Conv2dShape& s : shapes) finish(s);
     return shapes;
 }
 
@@ -197,7 +204,9 @@ constexpr int kWinogradRounding = 8;
 template <class Test>
 void for_algorithms(Test test) {
     for (const Conv2dShape& s : conv_shapes()) {
-        const auto size = s.r == 5 ? cpu::WinogradTileSize::f2x5 : cpu::WinogradTileSize::f2x3;
+        const auto size = s.stride_h == 2 ? cpu::WinogradTileSize::f4x3_strided
+                          : s.r == 5      ? cpu::WinogradTileSize::f2x5
+                                          : cpu::WinogradTileSize::f2x3;
         test(s, cpu::winograd_applies(s, size) ? kWinogradRounding : 1);
     }
     for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {

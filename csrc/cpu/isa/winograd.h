@@ -95,24 +95,53 @@ struct Points<6> {
     }
 };
 
+// Without 0, for an even number of finite points: of the filters' factors 1 / product of (p - q), those of -p differ in
+// sign.
+template <>
+struct Points<5> {
+    using Six = Points<6>;
+    static constexpr float kScale[5] = {-0.47140452079103168293f, 0.47140452079103168293f, 0.23570226039551584147f,
+                                        -0.23570226039551584147f, 1};
+    static CK_INLINE void input(const vf* d, vf* v) {
+        const vf even_a = fma(d[1], set1(-Six::kB2), d[3]), odd_a = Six::kA * fma(d[0], set1(-Six::kB2), d[2]);
+        const vf even_b = fma(d[1], set1(-Six::kA2), d[3]), odd_b = Six::kB * fma(d[0], set1(-Six::kA2), d[2]);
+        v[0] = even_a + odd_a;
+        v[1] = even_a - odd_a;
+        v[2] = even_b + odd_b;
+        v[3] = even_b - odd_b;
+        v[4] = fma(d[2], set1(-(Six::kA2 + Six::kB2)), d[0] + d[4]);
+    }
+    template <int n>
+    static CK_INLINE void evaluate(const vf* y, vf* v) {
+        vf six[6];
+        Six::evaluate<n>(y, six);
+        for (int i = 0; i < 5; ++i) v[i] = six[i + 1];
+    }
+    template <int n>
+    static CK_INLINE void combine(const vf* v, vf* y) {
+        const vf six[6] = {vf{}, v[0], v[1], v[2], v[3], v[4]};
+        Six::combine<n>(six, y);
+    }
+};
+
 // store(i, j, T t T^T) for the matrix t = load(i, j) of size in x in, where step(d, v) is v = T d for one column.
 template <int in, int out, class Step, class Load, class Store>
 CK_INLINE void transform(Step step, Load load, Store store) {
     vf half[out][in];
-#pragma GCC unroll 6
+#pragma GCC unroll 9
     for (int j = 0; j < in; ++j) {
         vf d[in], v[out];
-#pragma GCC unroll 6
+#pragma GCC unroll 9
         for (int i = 0; i < in; ++i) d[i] = load(i, j);
         step(d, v);
-#pragma GCC unroll 6
+#pragma GCC unroll 9
         for (int i = 0; i < out; ++i) half[i][j] = v[i];
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 9
     for (int i = 0; i < out; ++i) {
         vf v[out];
         step(half[i], v);
-#pragma GCC unroll 6
+#pragma GCC unroll 9
         for (int j = 0; j < out; ++j) store(i, j, v[j]);
     }
 }
@@ -145,6 +174,65 @@ struct FilterGradientStep {
 #pragma GCC unroll 6
         for (int i = 0; i < points; ++i) scaled[i] = Points<points>::kScale[i] * u[i];
         Points<points>::template combine<n>(scaled, w);
+    }
+};
+
+// F(4x4,3x3) of stride 2 and padding 1, "decomposed" (Huang et al., "DWM: A Decomposable Winograd Method", 2020): even
+// pixels meet the outer taps, odd ones the middle one, which makes a convolution of stride 1 each, F(4,2) with 5 points
+// and F(4,1), whose 4 points are its pixels. The latter's filter is the same at all of them and is stored once.
+constexpr int kStridedPoints = 9, kStridedFilterPoints = 6;
+struct StridedInput {  // 9 pixels
+    CK_INLINE void operator()(const vf* d, vf* v) const {
+        const vf even[5] = {d[0], d[2], d[4], d[6], d[8]};
+        Points<5>::input(even, v);
+        for (int i = 0; i < 4; ++i) v[5 + i] = d[2 * i + 1];
+    }
+};
+struct StridedEvaluate {  // 4 of dy
+    CK_INLINE void operator()(const vf* y, vf* v) const {
+        Points<5>::evaluate<4>(y, v);
+        for (int i = 0; i < 4; ++i) v[5 + i] = y[i];
+    }
+};
+struct StridedCombine {
+    CK_INLINE void operator()(const vf* v, vf* y) const {
+        Points<5>::combine<4>(v, y);
+        for (int i = 0; i < 4; ++i) y[i] += v[5 + i];
+    }
+};
+struct StridedFilter {
+    CK_INLINE void operator()(const vf* w, vf* u) const {
+        const vf outer[2] = {w[0], w[2]};
+        Points<5>::evaluate<2>(outer, u);
+        for (int i = 0; i < 4; ++i) u[i] *= Points<5>::kScale[i];
+        u[5] = w[1];
+    }
+};
+struct StridedFilterGradient {
+    CK_INLINE void operator()(const vf* u, vf* w) const {
+        vf scaled[5], outer[2];
+        for (int i = 0; i < 5; ++i) scaled[i] = Points<5>::kScale[i] * u[i];
+        Points<5>::combine<2>(scaled, outer);
+        w[0] = outer[0];
+        w[1] = u[5];
+        w[2] = outer[1];
+    }
+};
+// The data gradient, 8x8 pixels of dx from 5x5 of dy: odd pixels meet the outer taps, even ones the middle one.
+struct AdjointInput {
+    CK_INLINE void operator()(const vf* d, vf* v) const {
+        Points<5>::input(d, v);
+        for (int i = 0; i < 4; ++i) v[5 + i] = d[i];
+    }
+};
+struct AdjointCombine {
+    CK_INLINE void operator()(const vf* v, vf* y) const {
+        vf odd[4];
+        Points<5>::combine<4>(v, odd);
+        for (int i = 0; i < 4; ++i) {
+            y[2 * i] = v[5 + i];
+            y[2 * i + 1] = odd[i];
+        }
     }
 };
 
@@ -203,17 +291,13 @@ CK_INLINE void winograd_tile(Step step, const WinogradTile& s) {
     });
 }
 
-template <int m, int points>
+template <int size, int points, class Step>
 void winograd_input(const WinogradTile& s) {
-    winograd_tile<points, points>(InputStep<points>{}, s);
-}
-template <int m, int points>
-void winograd_output_gradient(const WinogradTile& s) {
-    winograd_tile<m, points>(EvaluateStep<points, m>{}, s);
+    winograd_tile<size, points>(Step{}, s);
 }
 
 // y = activation(A^T v A + bias + residual) for the rows x columns pixels of the tile that exist.
-template <int m, int points>
+template <int m, int points, class Step>
 void winograd_output(const WinogradOutput& s) {
     const bool relu = s.act.kind == ActivationKind::relu;
     for_vectors(s.channels, [&](int64_t c, auto lanes) {
@@ -221,7 +305,7 @@ void winograd_output(const WinogradOutput& s) {
         const float* v = s.v + c;
         float* y = s.y + c;
         transform<points, m>(
-            CombineStep<points, m>{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
+            Step{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
             [&](int i, int j, vf value) {
                 if (i >= s.rows || j >= s.columns) return;
                 const int64_t at = i * s.row + j * s.pixel;
@@ -236,7 +320,7 @@ void winograd_output(const WinogradOutput& s) {
 }
 
 // The maxima of 2x2 outputs, and where in their window they lie.
-template <int m, int points>
+template <int m, int points, class Step>
 void winograd_output_pooled(const WinogradOutput& s) {
     const bool relu = s.act.kind == ActivationKind::relu;
     for_vectors(s.channels, [&](int64_t c, auto lanes) {
@@ -244,7 +328,7 @@ void winograd_output_pooled(const WinogradOutput& s) {
         const float* v = s.v + c;
         vf z[m][m];
         transform<points, m>(
-            CombineStep<points, m>{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
+            Step{}, [&](int i, int j) { return ::load(v + (i * points + j) * s.v_point); },
             [&](int i, int j, vf value) {
                 value += bias;
                 z[i][j] = relu ? max0(value) : value;
@@ -267,7 +351,7 @@ void winograd_output_pooled(const WinogradOutput& s) {
 }
 
 // u[point][k][columns] = G w G^T, columns rounded up to whole vectors.
-template <int r, int points>
+template <int r, int points, class Step>
 void winograd_filters(const WinogradFilters& s) {
     constexpr int64_t kAhead = 4;  // channels, whose filters lie kilobytes apart: the hardware does not look ahead
     for (int64_t k = 0; k < s.k; ++k) {
@@ -279,22 +363,21 @@ void winograd_filters(const WinogradFilters& s) {
                 for (int j = 0; j < r; ++j) __builtin_prefetch(w + kAhead * s.w_k + i * s.w_row + j * s.w_column);
             float* u = s.u + k * s.u_k + c;
             transform<r, points>(
-                FilterStep<points, r>{}, [&](int i, int j) { return lanes.load(w + i * s.w_row + j * s.w_column); },
+                Step{}, [&](int i, int j) { return lanes.load(w + i * s.w_row + j * s.w_column); },
                 [&](int i, int j, vf value) { ::store(u + (i * points + j) * s.u_point, value); });
         });
     }
 }
 
 // dw (+)= G^T u G
-template <int r, int points>
+template <int r, int points, class Step>
 void winograd_filter_gradient(const WinogradFilterGradient& s) {
     for (int64_t o = 0; o < s.rows; ++o) {
         for_vectors(s.columns, [&](int64_t c, auto lanes) {
             const float* u = s.u + o * s.u_row + c;
             float* dw = s.dw + o * s.dw_row + c;
             transform<points, r>(
-                FilterGradientStep<points, r>{},
-                [&](int i, int j) { return lanes.load(u + (i * points + j) * s.u_point); },
+                Step{}, [&](int i, int j) { return lanes.load(u + (i * points + j) * s.u_point); },
                 [&](int i, int j, vf value) {
                     float* to = dw + (i * r + j) * s.dw_tap;
                     lanes.store(to, s.accumulate ? lanes.load(to) + value : value);
@@ -303,15 +386,43 @@ void winograd_filter_gradient(const WinogradFilterGradient& s) {
     }
 }
 
-template <int m, int r>
+template <int m, int r, int points = m + r - 1>
 constexpr WinogradKernels kWinograd = {m,
-                                       r,
-                                       m + r - 1,
-                                       winograd_input<m, m + r - 1>,
-                                       winograd_output_gradient<m, m + r - 1>,
-                                       winograd_output<m, m + r - 1>,
-                                       winograd_output_pooled<m, m + r - 1>,
-                                       winograd_filters<r, m + r - 1>,
-                                       winograd_filter_gradient<r, m + r - 1>};
+                                       points,
+                                       points,
+                                       points,
+                                       1,
+                                       1,
+                                       winograd_input<points, points, InputStep<points>>,
+                                       winograd_input<m, points, EvaluateStep<points, m>>,
+                                       winograd_output<m, points, CombineStep<points, m>>,
+                                       winograd_output_pooled<m, points, CombineStep<points, m>>,
+                                       winograd_filters<r, points, FilterStep<points, r>>,
+                                       winograd_filter_gradient<r, points, FilterGradientStep<points, r>>};
+
+constexpr WinogradKernels kWinogradStrided = {4,
+                                              9,
+                                              kStridedPoints,
+                                              kStridedFilterPoints,
+                                              2,
+                                              1,
+                                              winograd_input<9, kStridedPoints, StridedInput>,
+                                              winograd_input<4, kStridedPoints, StridedEvaluate>,
+                                              winograd_output<4, kStridedPoints, StridedCombine>,
+                                              winograd_output_pooled<4, kStridedPoints, StridedCombine>,
+                                              winograd_filters<3, kStridedFilterPoints, StridedFilter>,
+                                              winograd_filter_gradient<3, kStridedFilterPoints, StridedFilterGradient>};
+constexpr WinogradKernels kWinogradAdjoint = {8,
+                                              5,
+                                              kStridedPoints,
+                                              kStridedFilterPoints,
+                                              1,
+                                              2,
+                                              winograd_input<5, kStridedPoints, AdjointInput>,
+                                              nullptr,
+                                              winograd_output<8, kStridedPoints, AdjointCombine>,
+                                              nullptr,
+                                              winograd_filters<3, kStridedFilterPoints, StridedFilter>,
+                                              nullptr};
 
 }  // namespace

@@ -19,9 +19,9 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     ``stride`` and ``dilation`` are an int or (h, w); ``padding`` is an int, (h, w), ((top, bottom), (left, right)),
     "valid" or "same" (TensorFlow's rule); filter o sees the input channels of its group alone. ``activation`` is None,
     "relu", "relu6", "leaky_relu", "tanh" or "sigmoid". Padding adds nothing to a sum, as long as weights are finite: an
-    infinite or NaN weight may make outputs NaN whose windows reach into it. 3x3 and 5x5 filters of stride 1 run on
-    Winograd's tiles where that is faster: a NaN or infinity in x then reaches all outputs of its tiles, up to 5 pixels
-    beyond its windows; docs/kernels.md has the rounding errors, ``set_precision("precise")`` the smallest ones.
+    infinite or NaN weight may make outputs NaN whose windows reach into it. 3x3 and 5x5 filters run on Winograd's
+    tiles where that is faster: a NaN or infinity in x then reaches all outputs of its tiles, up to 7 pixels beyond its
+    windows; docs/kernels.md has the rounding errors, ``set_precision("precise")`` the smallest ones.
     ValueError for shapes that do not fit or an empty output, TypeError for mixed dtypes.
     """
     x, w, bias, residual = inputs = _tensors(x, w, bias, residual)
