@@ -87,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_seed, default=0, help="of weights, order, images and dropout: same seed, same run (default 0)"
     )
     sub.add_argument("--output", metavar="DIR", type=Path, help="folder for the results (default runs/MODEL)")
-    sub.add_argument("--resume", action="store_true", help="continue the run in the output folder with its own learning rates")
+    sub.add_argument(
+        "--resume", action="store_true", help="continue the run in the output folder, at its own learning rates"
+    )
     _add_refinements(sub.add_argument_group("refinements"))
 
     sub = command("evaluate", _evaluate, "Print loss and accuracy of a trained model on the test images of a data set.")
