@@ -1,4 +1,5 @@
 #include <cstring>
+#include <optional>
 
 #include "bindings/bindings.h"
 
@@ -91,13 +92,13 @@ py::tuple shape_of(const Tensor& t) {  // filled directly: every op asks for sha
     return shape;
 }
 
-// Of each tensor a number that changes with every write to its memory; None when others may write one of them.
-py::object versions_of(const py::list& tensors) {
-    py::list versions(tensors.size());
-    for (size_t i = 0; i < tensors.size(); ++i) {
-        const auto& storage = tensors[i].cast<const Tensor&>().storage();
-        if (!storage->writes_counted()) return py::none();
-        versions[i] = storage->version();
+// Of each tensor a number that changes with every write to its memory; nothing when others may write one of them.
+std::optional<std::vector<uint64_t>> versions_of(const py::list& tensors) {
+    std::vector<uint64_t> versions;
+    for (const py::handle tensor : tensors) {
+        const auto& storage = tensor.cast<const Tensor&>().storage();
+        if (!storage->writes_counted()) return std::nullopt;
+        versions.push_back(storage->version());
     }
     return versions;
 }

@@ -82,7 +82,7 @@ void conv2d_data_gradient(const Conv2dShape& s, const float* dy, const float* w,
         return winograd_conv(winograd_tile_size(algorithm, s), as_rotated(s), {dy, nullptr}, w, true, packed,
                              {bias, residual, act}, {dx, false, nullptr});
     if (algorithm == ConvAlgorithm::direct) return run_phases(s, dy, w, packed, {bias, residual, act}, dx);
-    const Activation own = residual ? Activation{} : act;  // as in conv2d
+    const Activation own = residual ? Activation{} : act;  // else add_residual's
     if (algorithm == ConvAlgorithm::depthwise) {
         depthwise_data_gradient(s, dy, w, packed, bias, own, dx);
     } else if (algorithm == ConvAlgorithm::grouped) {

@@ -1,5 +1,6 @@
 #include "cpu/conv_choice.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "core/check.h"
@@ -38,30 +39,34 @@ int64_t scatter_channels(const Conv2dShape& s) {
 constexpr int64_t kScatterFilters = 5;
 
 // How many times fewer multiplications the tiles take than the direct sum, those beyond the image's edge included.
-double winograd_saving(WinogradTileSize size, const Conv2dShape& s) {
-    const WinogradKernels& kernel = winograd_kernels(size);
+double winograd_saving(ConvPass pass, WinogradTileSize size, const Conv2dShape& s) {
+    const bool data = pass == ConvPass::data;
+    const WinogradKernels& kernel = winograd_kernels(size, data);
     const int64_t outputs = kernel.outputs, points = kernel.points;
-    const int64_t tiles = ceil_div(s.p, outputs) * ceil_div(s.q, outputs);
+    const int64_t tiles = ceil_div(data ? s.h : s.p, outputs) * ceil_div(data ? s.w : s.q, outputs);
     return static_cast<double>(s.r * s.s * s.p * s.q) / static_cast<double>(points * points * tiles);
+}
+// What pays for the transforms. Those of stride 2 are larger, and save 1.78 at most: maps of nearly whole tiles alone.
+double least_saving(WinogradTileSize size) {
+    return size == WinogradTileSize::f4x3_strided ? 1.7 : 1.5;
 }
 
 // The better of the tiles that apply, direct when they save less than their transforms cost. An image of fewer rows or
 // columns than the filter has taps that meet padding only: their gradient is zero, not nearly zero.
 ConvAlgorithm choose_dense(ConvPass pass, const Conv2dShape& s) {
-    constexpr double kLeastSaving = 1.5, kLeastStridedSaving = 1.7;  // of 1.78: maps of nearly whole tiles alone
     if (s.h < s.r || s.w < s.s) return ConvAlgorithm::direct;
     const int64_t channels = pass == ConvPass::data ? s.o : s.c;
     ConvAlgorithm best = ConvAlgorithm::direct;
-    double saving = kLeastSaving;
+    double saving = 0;
     for (ConvAlgorithm algorithm : {ConvAlgorithm::winograd4, ConvAlgorithm::winograd2}) {
         const WinogradTileSize size = winograd_tile_size(algorithm, s);
-        if (!winograd_applies(s, size) || winograd_saving(size, s) < saving) continue;
-        if (size == WinogradTileSize::f4x3_strided && winograd_saving(size, s) < kLeastStridedSaving) continue;
-        if (channels < least_channels(pass, size)) continue;
+        if (!winograd_applies(s, size, pass == ConvPass::data) || channels < least_channels(pass, size)) continue;
+        const double here = winograd_saving(pass, size, s);
+        if (here < std::max(saving, least_saving(size))) continue;
         // Six points cost a factor of 4 in rounding errors, four points nothing: docs/kernels.md.
         if (size != WinogradTileSize::f2x3 && precision() == Precision::precise) continue;
         best = algorithm;
-        saving = winograd_saving(size, s);
+        saving = here;
     }
     return best;
 }
@@ -72,7 +77,7 @@ bool applies(ConvPass pass, ConvAlgorithm algorithm, const Conv2dShape& s) {
             return !is_depthwise(s);
         case ConvAlgorithm::winograd4:
         case ConvAlgorithm::winograd2:
-            return winograd_applies(s, winograd_tile_size(algorithm, s));
+            return winograd_applies(s, winograd_tile_size(algorithm, s), pass == ConvPass::data);
         case ConvAlgorithm::depthwise:
             return is_depthwise(s);
         case ConvAlgorithm::grouped:
@@ -103,7 +108,7 @@ bool scatter_pays(ConvPass pass, const Conv2dShape& s) {
 ConvAlgorithm choose(ConvPass pass, const Conv2dShape& s) {
     if (is_depthwise(s)) return ConvAlgorithm::depthwise;
     if (grouped_pays(pass, s)) return ConvAlgorithm::grouped;
-    if (applies(pass, ConvAlgorithm::pixels, s)) return ConvAlgorithm::pixels;  // filters would not fill a vector
+    if (applies(pass, ConvAlgorithm::pixels, s)) return ConvAlgorithm::pixels;  // filters would fill a vector badly
     const ConvAlgorithm dense = choose_dense(pass, s);
     return scatter_pays(pass, s) && (dense == ConvAlgorithm::direct || s.c <= scatter_channels(s))
                ? ConvAlgorithm::scatter

@@ -18,7 +18,7 @@ std::vector<ConvAlgorithm> applicable_conv(ConvPass pass, const Conv2dShape& s);
 void force_conv(const std::string& name);  // ValueError that lists the names
 std::string name(ConvAlgorithm algorithm);
 
-// The tile of winograd4 or winograd2 for filters of s.r taps.
+// The tile of winograd4 or winograd2 for filters and stride of s.
 WinogradTileSize winograd_tile_size(ConvAlgorithm algorithm, const Conv2dShape& s);
 
 }  // namespace ck::cpu

@@ -32,8 +32,8 @@ struct ConvEpilogue {
 void add_residual(int64_t n, const float* residual, Activation act, float* y);
 
 DirectConv as_direct(const Conv2dShape& s);
-// The data gradient as the convolution of dy with the rotated filters, where stride and dilation are 1; what depends
-// on those is each phase's own otherwise.
+// The data gradient as the convolution of dy with the rotated filters, where stride and dilation are 1; otherwise what
+// depends on those is each phase's own, or, of Winograd's tiles, meant for dy with zeros between its pixels.
 DirectConv as_rotated(const Conv2dShape& s);
 
 // Whether a 1x1 filter reads every pixel once and y is dense.

@@ -156,7 +156,7 @@ struct WinogradFilters {
     int64_t u_point, u_k;
 };
 
-// dw[rows][taps,taps][columns] (+)= from u[points*points][rows][columns].
+// dw[rows][taps,taps][columns] (+)= from u[filter_points squared][rows][columns].
 struct WinogradFilterGradient {
     int64_t rows, columns;
     const float* u;
@@ -166,7 +166,7 @@ struct WinogradFilterGradient {
     bool accumulate;
 };
 
-// cpu/isa/winograd.h: F(outputs x outputs, taps x taps), points = outputs + taps - 1.
+// cpu/isa/winograd.h. The adjoint of stride 2 has no output_gradient, output_pooled and filter_gradient.
 struct WinogradKernels {
     int outputs, span;          // pixels of a tile of the result and of x, squared
     int points, filter_points;  // squared; filters have the same value at the last points, from filter_points - 1 on

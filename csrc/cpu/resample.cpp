@@ -42,7 +42,9 @@ void resample(int64_t n, int64_t h, int64_t w, int64_t c, const ResampleAxis& ro
     constexpr int64_t kGrain = 32 * 1024;  // inputs and outputs of a task: 5 to 20 us
     const int64_t inputs = (static_cast<int64_t>(rows.weights.size()) / p + 1) *
                            static_cast<int64_t>(columns.weights.size());  // of a row, per channel
-    const int64_t group = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, (inputs + q) * piece));
+    const int64_t repeats = h > 0 && p % h == 0 ? p / h : 1;              // a group has all copies of a row
+    const int64_t rows_of_grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, (inputs + q) * piece));
+    const int64_t group = ceil_div(rows_of_grain, repeats) * repeats;
     const bool stream = worth_streaming(y, n * p * q * c, c);
     parallel_for(ceil_div(n * p, group) * pieces, [&](int64_t task) {
         const int64_t first = task / pieces * group, last = std::min(n * p, first + group);

@@ -222,11 +222,11 @@ void run_groups(const Plan& plan, const DirectConv& s, const WinogradImage& x, c
 
 }  // namespace
 
-bool winograd_applies(const Conv2dShape& s, WinogradTileSize size) {
+bool winograd_applies(const Conv2dShape& s, WinogradTileSize size, bool rotated) {
     const int64_t taps = size == WinogradTileSize::f2x5 ? 5 : 3,
                   stride = size == WinogradTileSize::f4x3_strided ? 2 : 1;
     return s.groups == 1 && s.r == taps && s.s == taps && s.stride_h == stride && s.stride_w == stride &&
-           s.dilation_h == 1 && s.dilation_w == 1 && (stride == 1 || (s.pad_top == 1 && s.pad_left == 1));
+           s.dilation_h == 1 && s.dilation_w == 1 && (stride == 1 || !rotated || (s.pad_top == 1 && s.pad_left == 1));
 }
 
 void winograd_conv(WinogradTileSize size, const DirectConv& s, const WinogradImage& x, const float* w, bool rotated,

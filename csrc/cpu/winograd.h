@@ -1,4 +1,5 @@
-// Winograd convolution: no dilation, one group, 3x3 or 5x5 filters of stride 1, 3x3 ones of stride 2 and padding 1.
+// Winograd convolution: no dilation, one group, 3x3 or 5x5 filters of stride 1, 3x3 ones of stride 2 (their data
+// gradient for a padding of 1).
 // docs/kernels.md has the error bounds.
 #pragma once
 #include "core/derived.h"
@@ -11,7 +12,7 @@ namespace ck::cpu {
 enum class WinogradTileSize : uint8_t { f4x3, f2x3, f2x5, f4x3_strided };
 
 // What the kernels compute; s.r, s.s must be the tile's taps.
-bool winograd_applies(const Conv2dShape& s, WinogradTileSize size);
+bool winograd_applies(const Conv2dShape& s, WinogradTileSize size, bool rotated);  // rotated: for the data gradient
 
 // An image [n,h,w,c]; with argmax, what 2x2 max-pooling (stride 2, rounded down) left of it: data and argmax
 // [n,h/2,w/2,c], where the pixels that were no maximum count as zeros.

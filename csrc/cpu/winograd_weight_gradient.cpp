@@ -166,7 +166,8 @@ void winograd_weight_gradient(WinogradTileSize size, const Conv2dShape& s, const
             continue;
         }
         parallel_for(plan.filter_points * plan.panels, [&](int64_t task) {
-            const int64_t point = task / plan.panels, panel = task % plan.panels;
+            // The last ones first: they sum the products of several points of the tiles.
+            const int64_t point = plan.filter_points - 1 - task / plan.panels, panel = task % plan.panels;
             add_products(plan, s, tiles, point, 0, s.o, panel, t0 > 0,
                          sums.data() + point * plan.sums_point() + panel * plan.width);
         });

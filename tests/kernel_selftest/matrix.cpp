@@ -207,7 +207,7 @@ void for_algorithms(Test test) {
         const auto size = s.stride_h == 2 ? cpu::WinogradTileSize::f4x3_strided
                           : s.r == 5      ? cpu::WinogradTileSize::f2x5
                                           : cpu::WinogradTileSize::f2x3;
-        test(s, cpu::winograd_applies(s, size) ? kWinogradRounding : 1);
+        test(s, cpu::winograd_applies(s, size, false) ? kWinogradRounding : 1);
     }
     for (const char* algorithm : {"direct", "winograd4", "winograd2"}) {
         cpu::force_conv(algorithm);

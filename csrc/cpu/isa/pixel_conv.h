@@ -1,5 +1,5 @@
-// Convolution of one input channel by few filters: filters would fill a part of a vector only, so vectors run over the
-// pixels of a line.
+// Convolution of one input channel by few filters: they would fill vectors badly, so vectors run over the pixels of a
+// line.
 #pragma once
 #include <utility>
 

@@ -164,7 +164,7 @@ struct FilterStep {
     CK_INLINE void operator()(const vf* w, vf* u) const {
         Points<points>::template evaluate<n>(w, u);
 #pragma GCC unroll 6
-        for (int i = 1; i + 1 < points; ++i) u[i] *= Points<points>::kScale[i];
+        for (int i = 0; i < points; ++i) u[i] *= Points<points>::kScale[i];
     }
 };
 template <int points, int n>
@@ -203,16 +203,14 @@ struct StridedCombine {
 struct StridedFilter {
     CK_INLINE void operator()(const vf* w, vf* u) const {
         const vf outer[2] = {w[0], w[2]};
-        Points<5>::evaluate<2>(outer, u);
-        for (int i = 0; i < 4; ++i) u[i] *= Points<5>::kScale[i];
+        FilterStep<5, 2>{}(outer, u);
         u[5] = w[1];
     }
 };
 struct StridedFilterGradient {
     CK_INLINE void operator()(const vf* u, vf* w) const {
-        vf scaled[5], outer[2];
-        for (int i = 0; i < 5; ++i) scaled[i] = Points<5>::kScale[i] * u[i];
-        Points<5>::combine<2>(scaled, outer);
+        vf outer[2];
+        FilterGradientStep<5, 2>{}(u, outer);
         w[0] = outer[0];
         w[1] = u[5];
         w[2] = outer[1];

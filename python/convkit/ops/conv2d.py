@@ -20,7 +20,7 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     "valid" or "same" (TensorFlow's rule); filter o sees the input channels of its group alone. ``activation`` is None,
     "relu", "relu6", "leaky_relu", "tanh" or "sigmoid". Padding adds nothing to a sum, as long as weights are finite: an
     infinite or NaN weight may make outputs NaN whose windows reach into it. 3x3 and 5x5 filters run on Winograd's
-    tiles where that is faster: a NaN or infinity in x then reaches all outputs of its tiles, up to 7 pixels beyond its
+    tiles where that is faster: a NaN or infinity in x then reaches all outputs of its tiles, up to 6 pixels beyond its
     windows; docs/kernels.md has the rounding errors, ``set_precision("precise")`` the smallest ones.
     ValueError for shapes that do not fit or an empty output, TypeError for mixed dtypes.
     """
@@ -126,7 +126,7 @@ def conv_transpose2d(
 def _geometry(x, w, stride, padding, dilation, groups):
     """(stride, padding, dilation, groups) of a conv2d, as the core takes them."""
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    if isinstance(padding, str):
+    if isinstance(padding, str):  # the others need no shapes, which take a while to ask for
         window = w.shape[1:3] if w.ndim == 4 else (1, 1)
         padding = window_pads("conv2d", padding, x.shape, window, stride, dilation)
     else:
