@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/parallel.h"
-#include "cpu/dispatch.h"
+#include "cpu/kernels.h"
 
 namespace ck::cpu {
 namespace {
 
 constexpr int64_t kLeastColumns = 32;  // of a block, however wide the image
-constexpr int64_t kGrain = 16 * 1024;  // floats of a task that adds a residual: 64 KiB an operand
 constexpr int64_t kPixelsAhead = 8;    // of a copy of some channels, which the hardware does not foresee; 4, 16 do too
 
 // Rows of x that `count` output rows of one image need; of a one-row filter only those it meets.
@@ -167,14 +165,6 @@ const float* place_windows(const DirectConv& s, const ConvWindows& windows, cons
     for (int64_t i = 0; i < rows; ++i, buffer += windows.row_step)
         copy_row(s, windows.pixel_step, source, h0 + i * h_step, w0, w_step, columns, buffer);
     return start;
-}
-
-void add_residual(int64_t n, const float* residual, Activation act, float* y) {
-    parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
-        kernels().pointwise.binary(BinaryOp::add, end - begin, y + begin, 1, residual + begin, 1, y + begin);
-        if (act.kind != ActivationKind::none)
-            kernels().gemm.epilogue(1, end - begin, nullptr, act, y + begin, end - begin);
-    });
 }
 
 }  // namespace ck::cpu

@@ -21,16 +21,6 @@ struct DirectConv {
     int64_t k() const { return r * s * c; }
 };
 
-// What follows the sums: y = activation(sum + bias + residual).
-struct ConvEpilogue {
-    const float* bias;      // [groups*o], may be null
-    const float* residual;  // laid out as y, may be null
-    Activation act;
-};
-
-// y = activation(y + residual), [n] each, for the kernels that know no residual: it is rare behind their shapes.
-void add_residual(int64_t n, const float* residual, Activation act, float* y);
-
 DirectConv as_direct(const Conv2dShape& s);
 // The data gradient as the convolution of dy with the rotated filters, where stride and dilation are 1; otherwise what
 // depends on those is each phase's own, or, of Winograd's tiles, meant for dy with zeros between its pixels.

@@ -1,5 +1,6 @@
 // The direct algorithm shared by conv2d and its data gradient: every output pixel points at its window in the input.
 #pragma once
+#include "cpu/conv_epilogue.h"
 #include "cpu/conv_windows.h"
 
 namespace ck::cpu {

@@ -3,6 +3,7 @@
 // docs/kernels.md has the error bounds.
 #pragma once
 #include "core/derived.h"
+#include "cpu/conv_epilogue.h"
 #include "cpu/conv_windows.h"
 
 namespace ck::cpu {

@@ -23,9 +23,6 @@ from .truth import Part
 
 _IMAGES, _SIDE = 2, 64  # of the check
 LEARNING_RATE = 1e-4
-# Rounding may turn a ReLU or a maximum that stands at a tie, and a small batch's normalisation magnifies it: PyTorch's
-# ResNet-50 in float32 is off by 0.025 on average (bench/equality.py). A wrong gradient differs by its own size.
-_GRADIENT_TOLERANCE = 0.08
 
 
 def _relative(got: np.ndarray, want: np.ndarray) -> float:
@@ -33,10 +30,26 @@ def _relative(got: np.ndarray, want: np.ndarray) -> float:
     return float(np.linalg.norm(got.astype(np.float64) - want)) / (norm or 1.0)
 
 
+def _without_kinks(model: nn.Module) -> nn.Module:
+    """A copy with tanh for ReLU: rounding turns some of ResNet-50's ReLUs, and its gradients by percents with them.
+
+    Without, they agree to 4e-4. ReLU's own gradients are checked where the ops are.
+    """
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
+        for name, child in list(module.named_children()):
+            if type(child) in (nn.ReLU, nn.ReLU6):
+                setattr(module, name, nn.Tanh())
+    return copied
+
+
 class _ModelCase(Case):
     """What layers and networks share: a model, and a truth that is the model itself in float64."""
 
     checked = "small images"
+    # Rounding may turn a ReLU or a maximum that stands at a tie, and a small batch's normalisation magnifies it; a
+    # wrong gradient differs by its own size.
+    tolerance = 0.03
     model: nn.Module
 
     def results(self):
@@ -53,7 +66,7 @@ class _ModelCase(Case):
 
     def error(self, results):
         errors = [_relative(got, part.value) for got, part in zip(results, self.truth)]
-        return max(errors), all(np.isfinite(errors)) and max(errors) <= _GRADIENT_TOLERANCE
+        return max(errors), all(np.isfinite(errors)) and max(errors) <= self.tolerance
 
     def _gradients(self, model: nn.Module, loss: Tensor) -> np.ndarray:
         for parameter in model.parameters():
@@ -115,6 +128,8 @@ class LayerCase(_ModelCase):
 class NetworkCase(_ModelCase):
     """A training step (forward, cross-entropy, backward, Adam) or the forward in evaluation mode."""
 
+    tolerance = 0.003
+
     def __init__(self, problem: Network, direction: str, dtype):
         super().__init__(problem, direction, dtype)
         self.training = problem.mode == "training"
@@ -169,7 +184,8 @@ class NetworkCase(_ModelCase):
             if isinstance(module, nn.Dropout):
                 module.training = False
         loss = cross_entropy(model(from_numpy(x)), self.small["labels"])
-        gradients = self._gradients(model, loss)
+        smooth = _without_kinks(model)
+        gradients = self._gradients(smooth, cross_entropy(smooth(from_numpy(x)), self.small["labels"]))
         model.train()
         for name, value in model.named_buffers():  # the running statistics of before
             value.copy_(from_numpy(state[name]))

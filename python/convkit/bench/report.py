@@ -52,7 +52,10 @@ class Report:
                 f"! marks {len(noisy)} rows with fewer than 3 quiet rounds: all rounds are in their figures."
             )
         if any(row.checked != "sampled" for row in self.rows):
-            remarks.append("Layers and networks are checked on 2 small images against the plain loops in float64.")
+            remarks.append(
+                "Layers and networks are checked on 2 small images against the plain loops in float64; gradients of "
+                "networks with tanh for ReLU, as rounding turns ReLUs."
+            )
         if choice := choice_summary(self.rows):
             remarks.append(choice[0].upper() + choice[1:] + ".")
         for row in self.wrong:

@@ -191,6 +191,7 @@ class _Run:
     def __post_init__(self):
         self._graph: StepGraph | None = None
         self._class_weight = None
+        self._place = placing(self.model)
         self.history = History()
         self.best = -math.inf
         self.epochs_without_better = 0
@@ -237,12 +238,11 @@ class _Run:
 
     def _train(self, epoch: int, interruption: Interruption) -> dict[str, float]:
         means, stop, rate = Means(), False, math.nan
-        place = placing(self.model)
         self.progress.start(epoch, self.steps)
         self.optimizer.zero_grad()
         for step, (x, y) in enumerate(self._batches()):
             group = min(self.accumulate, self.steps - step + step % self.accumulate)  # batches of this update
-            value, accuracy = self._learn(epoch, step, x, y, place, group)
+            value, accuracy = self._learn(epoch, step, x, y, group)
             means.add(len(x), value, accuracy)
             rate = self.optimizer.param_groups[0]["lr"]
             if (step + 1) % self.accumulate == 0 or step + 1 == self.steps:
@@ -264,28 +264,28 @@ class _Run:
                 if not left:
                     break
 
-    def _learn(self, epoch: int, step: int, x, y, place: Callable, group: int) -> tuple[float, float]:
+    def _learn(self, epoch: int, step: int, x, y, group: int) -> tuple[float, float]:
         """(loss, accuracy) of one batch, whose gradient, divided by ``group``, is added to the parameters'."""
         if self.cuda_graph and self._graph is None:
             self._graph = StepGraph(self.model, self._loss, x, y, device_of(self.model))
         if self._graph is not None and self._graph.fits(x, y):  # an epoch's last batch may be smaller
             loss, logits = self._graph(x, y)
             return loss.item(), correct(logits.to("cpu").numpy(), y.numpy())
-        value, accuracy = self._forward(epoch, step, x, y, place)
+        value, accuracy = self._forward(epoch, step, x, y)
         (value if group == 1 else value / group).backward()
         return value.item(), accuracy
 
-    def _forward(self, epoch: int, step: int, x, y, place: Callable):
+    def _forward(self, epoch: int, step: int, x, y):
         """(loss, accuracy) of one batch; under mixup both are mixed like the images."""
         share, partners = 1.0, None
         if self.mixup:
             seed = np.random.SeedSequence(self.loader.seed, spawn_key=(epoch, step, 0))
             x, partners, share = mix(x, y, self.mixup, np.random.default_rng(seed))
-        logits = self.model(place(x))
+        logits = self.model(self._place(x))
         predicted = logits.detach().to("cpu").numpy()
-        value, accuracy = self._loss(logits, place(y)), correct(predicted, y.numpy())
+        value, accuracy = self._loss(logits, self._place(y)), correct(predicted, y.numpy())
         if partners is not None:
-            value = share * value + (1 - share) * self._loss(logits, place(partners))
+            value = share * value + (1 - share) * self._loss(logits, self._place(partners))
             accuracy = share * accuracy + (1 - share) * correct(predicted, partners.numpy())
         return value, accuracy
 
@@ -293,7 +293,7 @@ class _Run:
         options = {}
         if self.class_weight is not None:
             if self._class_weight is None:
-                self._class_weight = placing(self.model)(class_weights(self.class_weight, logits.shape[-1]))
+                self._class_weight = self._place(class_weights(self.class_weight, logits.shape[-1]))
             options["weight"] = self._class_weight
         if self.label_smoothing:
             options["label_smoothing"] = self.label_smoothing
