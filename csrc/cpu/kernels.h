@@ -29,6 +29,9 @@ struct GemmBlock {
     int64_t a_tile, a_row, a_k;
     const float* b;
     int64_t b_panel, b_k;
+    // What A and B are next, laid out as these; while tiles are computed it is fetched, as are those of A that follow
+    // in this block. Null: nothing is, as it is near. Only where CpuKernels::far_operands.
+    const float *next_a, *next_b;
     float* c;  // [m,n], rows c_row apart
     int64_t c_row;
     bool accumulate;    // c += a b

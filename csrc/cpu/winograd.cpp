@@ -134,12 +134,20 @@ void multiply(const Plan& plan, int64_t c0, int64_t c1, int64_t count, int64_t c
     g.b_panel = plan.panel_size(c1 - c0);
     g.b_k = plan.width;
     g.c_row = plan.y_row;
+    const auto a = [&](int64_t point, int64_t c) { return v + point * plan.x_point(count) + c; };
+    const auto b = [&](int64_t point, int64_t c) {
+        return u + filter_point(*plan.kernel, point) * plan.u_point(c1 - c0) + (c - c0) * plan.width;
+    };
     for (int64_t point = 0; point < plan.points; ++point) {
         g.c = products + point * plan.y_point(count);
         for (int64_t c = c0; c < c1; c += kWinogradChain) {
+            const bool last = c + kWinogradChain >= c1;
+            const int64_t next_point = std::min(point + last, plan.points - 1), next_c = last ? c0 : c + kWinogradChain;
             g.k = std::min(kWinogradChain, c1 - c);
-            g.a = v + point * plan.x_point(count) + c;
-            g.b = u + filter_point(*plan.kernel, point) * plan.u_point(c1 - c0) + (c - c0) * plan.width;
+            g.a = a(point, c);
+            g.b = b(point, c);
+            g.next_a = plan.by_group ? a(next_point, next_c) : nullptr;
+            g.next_b = b(next_point, next_c);
             g.accumulate = c > 0;
             gemm.block(g);
         }

@@ -82,13 +82,29 @@ void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, 
 
 // ---- register tile -------------------------------------------------------------------------------------------------
 
+// What a tile fetches for those that follow: `rows` rows as those of A unless null, and a line for every k.
+struct Ahead {
+    const float* rows;
+    const float* line;
+    int64_t step;
+};
+
 // c[rows, columns] (+)= a b with all sums in registers; columns fills `vectors` vectors, the last one perhaps in part.
 // Sums start at zero and are added to c once per block of k, which keeps rounding errors to those of a short sum.
 template <int rows, int vectors>
-void tile(const GemmBlock& s, const float* a, const float* b, float* c, int columns) {
+void tile(const GemmBlock& s, const float* a, const float* b, float* c, int columns, Ahead next) {
     vf acc[rows][vectors] = {};
     const int64_t a_row = s.a_row;
-    for (int64_t p = 0; p < s.k; ++p, a += s.a_k, b += s.b_k) {
+    if constexpr (kFarOperands) {
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; ++j) __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
+        for (int i = 0; next.rows && i < rows; ++i, next.rows += a_row)
+            for (int64_t p = 0; p < s.k; p += kLineFloats) __builtin_prefetch(next.rows + p);
+    }
+    for (int64_t p = 0; p < s.k; ++p, a += s.a_k, b += s.b_k, next.line += next.step) {
+        if constexpr (kFarOperands) __builtin_prefetch(next.line, 0, 2);
         vf bv[vectors];
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; ++j) bv[j] = load(b + j * kWidth);
@@ -115,7 +131,7 @@ void tile(const GemmBlock& s, const float* a, const float* b, float* c, int colu
     }
 }
 
-using TileFunction = void (*)(const GemmBlock&, const float*, const float*, float*, int);
+using TileFunction = void (*)(const GemmBlock&, const float*, const float*, float*, int, Ahead);
 
 // kTiles<vectors>[rows - 1]: one instance for every height, so that no row is computed for nothing.
 template <int vectors, class Rows>
@@ -160,25 +176,52 @@ void epilogue(int64_t m, int64_t n, const float* bias, Activation act, float* c,
 
 constexpr int64_t kNearFloats = 32 * 1024;  // 128 KiB
 
-CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel) {
+CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel, Ahead next) {
     const int64_t i = t * s.tile_rows, j = panel * s.tile_columns;
     const int rows = static_cast<int>(s.m - i < s.tile_rows ? s.m - i : s.tile_rows);
     const int columns = static_cast<int>(s.n - j < s.tile_columns ? s.n - j : s.tile_columns);
     float* c = s.c + i * s.c_row + j;
-    tile_function((columns + kWidth - 1) / kWidth, rows)(s, s.a + t * s.a_tile, s.b + panel * s.b_panel, c, columns);
+    const float *a = s.a + t * s.a_tile, *b = s.b + panel * s.b_panel;
+    tile_function((columns + kWidth - 1) / kWidth, rows)(s, a, b, c, columns, next);
     if (s.finish) epilogue(rows, columns, s.bias ? s.bias + j : nullptr, s.act, c, s.c_row);
+}
+
+// The lines of the panel of B that follows, one for each tile, then those of the next A when its k are rows.
+CK_INLINE Ahead line_ahead(const GemmBlock& s, int64_t t, const float* next_b, const float* next_a) {
+    const int64_t lines = s.tile_columns / kLineFloats, a_line = (t - lines) * kLineFloats;
+    if (t < lines && next_b) return {nullptr, next_b + t * kLineFloats, s.b_k};
+    if (t >= lines && next_a && s.a_k != 1 && a_line < s.m) return {nullptr, next_a + a_line, s.a_k};
+    return {nullptr, s.b, 0};  // nothing new
 }
 
 // Whichever is larger passes by the other one's tile: along rows of c while all of B is in the nearest caches, else a
 // panel of B stays there for all tiles of A.
 void block(const GemmBlock& s) {
     const int64_t tiles = ceil_div(s.m, s.tile_rows), panels = ceil_div(s.n, s.tile_columns);
+    const auto rows_ahead = [&](int64_t t) -> const float* {
+        if (!s.next_a || s.a_k != 1) return nullptr;
+        return t + 1 < tiles ? s.a + (t + 1) * s.a_tile : s.next_a;
+    };
     if (s.n * s.k <= kNearFloats) {
-        for (int64_t t = 0; t < tiles; ++t)
-            for (int64_t panel = 0; panel < panels; ++panel) block_tile(s, t, panel);
+        for (int64_t t = 0; t < tiles; ++t) {
+            for (int64_t panel = 0; panel < panels; ++panel) {
+                const bool first = panel == 0;
+                Ahead next =
+                    line_ahead(s, t, s.next_b ? s.next_b + panel * s.b_panel : nullptr, first ? s.next_a : nullptr);
+                if (first) next.rows = rows_ahead(t);
+                block_tile(s, t, panel, next);
+            }
+        }
     } else {
-        for (int64_t panel = 0; panel < panels; ++panel)
-            for (int64_t t = 0; t < tiles; ++t) block_tile(s, t, panel);
+        for (int64_t panel = 0; panel < panels; ++panel) {
+            const bool last = panel + 1 == panels;
+            for (int64_t t = 0; t < tiles; ++t) {
+                Ahead next =
+                    line_ahead(s, t, last ? s.next_b : s.b + (panel + 1) * s.b_panel, last ? s.next_a : nullptr);
+                next.rows = rows_ahead(t);
+                block_tile(s, t, panel, next);
+            }
+        }
     }
 }
 
