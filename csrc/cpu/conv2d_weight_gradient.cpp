@@ -11,6 +11,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/grouped.h"
 #include "cpu/pixel_conv.h"
+#include "cpu/pointwise_weights.h"
 
 namespace ck::cpu {
 namespace {
@@ -27,9 +28,7 @@ constexpr int64_t kGrain = 16 * 1024;  // floats of the final sums a task adds u
 constexpr int64_t kLeastTiles = 4;     // register tiles of a call, which is not to be dominated by its start
 constexpr int64_t kUnitChannels = 70;  // 10 register tiles of 7 rows
 constexpr int64_t kPanelGroup = 256;   // columns of dy near at a time, 256 KiB; 64 when a filter has several taps
-constexpr int64_t kGemmPixels = 1024;  // up to 20 images of 7x7
-constexpr int64_t kGemmFilters = 128 * 1024;  // 512 KiB
-constexpr int64_t kNarrowPixel = 256;         // floats between windows of few channels that are read in place
+constexpr int64_t kNarrowPixel = 256;  // floats between windows of few channels that are read in place
 
 // How a problem is cut; by its shape alone. The input channels are cut into units, dw^T[k,O] of a unit into panels of
 // columns and these into tiles of rows: the unit's channels at one tap, or any rows when there are few channels.
@@ -275,68 +274,9 @@ void finish(const DirectConv& s, const Plan& plan, float* parts, float* dw) {
     });
 }
 
-// A 1x1 filter without padding: dw[O,C] = dy^T x. The matrix product packs x and dy once for all tasks, which pays when
-// few pixels meet many filters; and its columns are the channels, which fill vectors when the filters would not.
-bool gemm_pays(const Conv2dShape& s) {
-    const bool padded = s.pad_top || s.pad_bottom || s.pad_left || s.pad_right;
-    if (s.groups != 1 || s.r * s.s != 1 || padded) return false;
-    const bool few_filters = s.o > 16 && s.o < 32 && s.c > 2 * s.o && s.stride_h == 1 && s.stride_w == 1;
-    return few_filters || (s.n * s.p * s.q <= kGemmPixels && s.c * s.o >= kGemmFilters);
-}
-
-void pointwise_weight_gradient(const Conv2dShape& s, const float* x, const float* dy, float* dw) {
-    const int64_t pixels = s.n * s.p * s.q;
-    const bool dense = s.stride_h == 1 && s.stride_w == 1;
-    Scratch<float> met(dense ? 0 : pixels * s.c);
-    for (int64_t row = 0; row < s.n * s.p && !dense; ++row) {
-        const float* from = x + (row / s.p * s.h + row % s.p * s.stride_h) * s.w * s.c;
-        for (int64_t q = 0; q < s.q; ++q)
-            std::copy_n(from + q * s.stride_w * s.c, s.c, met.data() + (row * s.q + q) * s.c);
-    }
-    gemm({s.o, s.c, pixels, true, false}, dy, dense ? x : met.data(), nullptr, nullptr, Activation{}, dw);
-}
-
-// So few 1x1 filters that they would fill half of a vector at most: channels take the columns of the register tile and
-// filters its rows, both where they lie.
-bool few_filters(const DirectConv& s) {
-    const int64_t lanes = kernels().vector_width;
-    return pointwise(s) && s.groups == 1 && 2 * s.o <= lanes && s.c % lanes == 0;
-}
-
-// s of merged pixels.
-void few_filters_gradient(const DirectConv& s, const float* x, const float* dy, float* dw) {
-    const int64_t panel_columns = kernels().conv2d.panel_columns, size = s.o * s.c;
-    const int64_t range = ceil_div(ceil_div(s.q, kParts), kBlockPixels) * kBlockPixels, parts = ceil_div(s.q, range);
-    Scratch<int64_t> tap(s.o);
-    for (int64_t o = 0; o < s.o; ++o) tap.data()[o] = o;
-    Scratch<float> sums(parts * size);
-    parallel_for(parts, [&](int64_t part) {
-        WeightPanel panel{};
-        panel.rows = s.o;
-        panel.tap = tap.data();
-        panel.images = panel.lines = 1;
-        panel.x_pixel = s.o;
-        panel.dy_pixel = panel.dw_row = s.c;
-        const int64_t begin = part * range, end = std::min(s.q, begin + range);
-        for (int64_t q = begin; q < end; q += kBlockPixels) {
-            panel.pixels = std::min(kBlockPixels, end - q);
-            panel.x = dy + q * s.o;
-            panel.accumulate = q > begin;
-            for (int64_t c = 0; c < s.c; c += panel_columns) {
-                panel.columns = static_cast<int>(std::min(panel_columns, s.c - c));
-                panel.dy = x + q * s.c + c;
-                panel.dw = sums.data() + part * size + c;
-                kernels().conv2d.weight_panel(panel);
-            }
-        }
-    });
-    kernels().gemm.sum_parts(parts, size, sums.data(), size, dw);
-}
-
 void run_direct(const Conv2dShape& shape, const float* x, const float* dy, float* dw) {
-    if (gemm_pays(shape)) return pointwise_weight_gradient(shape, x, dy, dw);
+    if (pointwise_weight_gradient(shape, x, dy, dw)) return;
     const DirectConv s = merge_pixels(as_direct(shape));
-    if (few_filters(s)) return few_filters_gradient(s, x, dy, dw);
     const Plan plan = make_plan(s);
     const ConvWindows& v = plan.windows;
     Scratch<int64_t> tap(plan.unit.k());

@@ -46,15 +46,15 @@ constexpr int64_t kThinGrain = 64 * 1024;  // elements of B a task of dot produc
 // How a problem is cut; by its shape alone.
 struct Plan {
     int64_t tile_rows, tile_columns;
-    int64_t padded_n;                // whole panels
+    int64_t padded_m, padded_n;      // whole tiles, whole panels
     int64_t block_m, blocks_m;       // rows of a task
     int64_t group, groups;           // columns of a task
     int64_t block_k, chunk, chunks;  // k of a packed block, of a task
     bool pack_a;
-    bool share_b;  // packed once for all tasks, else by each task for itself
+    bool share_a, share_b;  // packed once for all tasks, else by each task for itself
 
     int64_t tasks() const { return blocks_m * groups * chunks; }
-    int64_t scratch_a() const { return pack_a ? block_m * block_k : 0; }
+    int64_t scratch_a() const { return pack_a && !share_a ? block_m * block_k : 0; }
     int64_t scratch_b() const { return share_b ? 0 : group * block_k; }
     int64_t scratch() const { return ceil_div(scratch_a() + scratch_b(), 1024) * 1024; }  // no line for two workers
 };
@@ -75,16 +75,17 @@ Plan make_plan(const Problem& g) {
     const bool narrow = g.n <= kernel.narrow_columns;
     plan.tile_rows = balanced(g.m, narrow ? kernel.narrow_rows : kernel.tile_rows, 1);
     plan.tile_columns = narrow ? kernel.narrow_columns : kernel.tile_columns;
+    plan.padded_m = ceil_div(g.m, plan.tile_rows) * plan.tile_rows;
     plan.padded_n = ceil_div(g.n, plan.tile_columns) * plan.tile_columns;
     plan.block_k = balanced(g.k, kBlockK, 8);
-    // Packing A pays where register tiles do not hide that it is far, unless it is used by one panel or its rows are so
-    // short that a block is nearly dense.
-    plan.pack_a = !kernels().far_operands && g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK);
+    // Packing A pays unless it is used by one panel, or lies in so short rows that a block is nearly dense. Contiguous
+    // in k it has to be transposed, for which it must be hard to read where it lies.
+    plan.pack_a = g.n > plan.tile_columns && (g.a.row == 1 ? g.m > kBlockM : g.k > kBlockK && !kernels().far_operands);
     const int64_t blocks_m = ceil_div(g.m, kBlockM), blocks_n = ceil_div(g.n, kGroupColumns);
     const int64_t tasks = static_cast<int64_t>(std::clamp(flops(g) / kTaskFlops, 1.0, double{kTasks}));
     if (blocks_m * blocks_n < kGridTasks && g.k > plan.block_k) {
         const int64_t blocks_k = ceil_div(g.k, plan.block_k);
-        plan.block_m = ceil_div(g.m, plan.tile_rows) * plan.tile_rows;
+        plan.block_m = plan.padded_m;
         plan.group = plan.padded_n;
         plan.chunk = ceil_div(blocks_k, std::min(kChunks, tasks)) * plan.block_k;
     } else {
@@ -96,6 +97,7 @@ Plan make_plan(const Problem& g) {
     plan.blocks_m = ceil_div(g.m, plan.block_m);
     plan.groups = ceil_div(g.n, plan.group);
     plan.chunks = ceil_div(std::max<int64_t>(g.k, 1), plan.chunk);
+    plan.share_a = plan.pack_a && plan.groups > 1 && g.a.row == 1;
     plan.share_b = plan.blocks_m > 1;
     return plan;
 }
@@ -105,13 +107,22 @@ void pack(const Operand& x, int64_t i, int64_t rows, int64_t p, int64_t k, int64
     kernels().gemm.pack(rows, k, x.data + i * x.row + p * x.step, x.row, x.step, dst, width);
 }
 
-// All of B: the block of k that starts at p lies at p * padded_n.
-void pack_b(const Problem& g, const Plan& plan, float* dst) {
-    const int64_t group = ceil_div(kGroupColumns, plan.tile_columns) * plan.tile_columns, groups = ceil_div(g.n, group);
-    parallel_for(ceil_div(g.k, plan.block_k) * groups, [&](int64_t task) {
-        const int64_t j = task % groups * group, p = task / groups * plan.block_k, k = std::min(plan.block_k, g.k - p);
-        pack(g.b, j, std::min(group, g.n - j), p, k, plan.tile_columns, dst + p * plan.padded_n + j * k);
+// All `rows` of an operand, `group` rows a task, a multiple of `width`: the block of k that starts at p lies at p times
+// the number of rows, in whole panels.
+void pack_all(const Operand& x, int64_t rows, int64_t group, int64_t k, int64_t block_k, int64_t width, float* dst) {
+    const int64_t padded = ceil_div(rows, width) * width, groups = ceil_div(rows, group);
+    parallel_for(ceil_div(k, block_k) * groups, [&](int64_t task) {
+        const int64_t i = task % groups * group, p = task / groups * block_k, count = std::min(block_k, k - p);
+        pack(x, i, std::min(group, rows - i), p, count, width, dst + p * padded + i * count);
     });
+}
+
+void pack_a(const Problem& g, const Plan& plan, float* dst) {
+    pack_all(g.a, g.m, plan.block_m, g.k, plan.block_k, plan.tile_rows, dst);
+}
+void pack_b(const Problem& g, const Plan& plan, float* dst) {
+    const int64_t group = ceil_div(kGroupColumns, plan.tile_columns) * plan.tile_columns;
+    pack_all(g.b, g.n, group, g.k, plan.block_k, plan.tile_columns, dst);
 }
 
 uint64_t key_of_b(const Problem& g, const Plan& plan) {
@@ -123,8 +134,13 @@ void finish(const Problem& g, int64_t m, int64_t n, int64_t j, float* c) {
     if (g.finish()) kernels().gemm.epilogue(m, n, g.bias ? g.bias + j : nullptr, g.act, c, g.n);
 }
 
+// Operands that all tasks share; others are packed by each task.
+struct Packed {
+    const float *a, *b;
+};
+
 // One task: a block of rows, a group of panels, a chunk of k, into c [m,n]. Packs into the worker's scratch.
-void multiply_block(const Problem& g, const Plan& plan, int64_t task, const float* packed_b, float* scratch, float* c) {
+void multiply_block(const Problem& g, const Plan& plan, int64_t task, Packed packed, float* scratch, float* c) {
     const int64_t i = task / plan.groups % plan.blocks_m * plan.block_m, j = task % plan.groups * plan.group;
     const int64_t begin = task / (plan.groups * plan.blocks_m) * plan.chunk, end = std::min(g.k, begin + plan.chunk);
     float* scratch_b = scratch + plan.scratch_a();
@@ -142,8 +158,8 @@ void multiply_block(const Problem& g, const Plan& plan, int64_t task, const floa
     do {
         s.k = std::min(plan.block_k, end - p);
         if (plan.pack_a) {
-            pack(g.a, i, s.m, p, s.k, plan.tile_rows, scratch);
-            s.a = scratch;
+            if (!plan.share_a) pack(g.a, i, s.m, p, s.k, plan.tile_rows, scratch);
+            s.a = plan.share_a ? packed.a + p * plan.padded_m + i * s.k : scratch;
             s.a_tile = s.k * plan.tile_rows;
             s.a_row = 1;
             s.a_k = plan.tile_rows;
@@ -154,7 +170,7 @@ void multiply_block(const Problem& g, const Plan& plan, int64_t task, const floa
             s.a_k = g.a.step;
         }
         if (plan.share_b) {
-            s.b = packed_b + p * plan.padded_n + j * s.k;
+            s.b = packed.b + p * plan.padded_n + j * s.k;
         } else {
             pack(g.b, j, s.n, p, s.k, plan.tile_columns, scratch_b);
             s.b = scratch_b;
@@ -189,11 +205,13 @@ void multiply(const Problem& g) {
         if (plan.share_b) pack_b(g, plan, to);
     });
     const int64_t tasks = plan.tasks(), blocks = plan.blocks_m * plan.groups, workers = worker_count(tasks);
+    Scratch<float> packed_a(plan.share_a ? plan.padded_m * g.k : 0);
+    if (plan.share_a) pack_a(g, plan, packed_a.data());
     Scratch<float> scratch(workers * plan.scratch());
     Scratch<float> parts(plan.chunks > 1 ? plan.chunks * g.m * g.n : 0);
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         float* c = plan.chunks > 1 ? parts.data() + task / blocks * g.m * g.n : g.c;
-        multiply_block(g, plan, task, packed_b.data(), scratch.data() + worker * plan.scratch(), c);
+        multiply_block(g, plan, task, {packed_a.data(), packed_b.data()}, scratch.data() + worker * plan.scratch(), c);
     });
     if (plan.chunks > 1) add_chunks(g, plan.chunks, parts.data(), g.n);
 }
@@ -306,7 +324,7 @@ void gemm_stack(const GemmShape& s, const Broadcast& stack, const float* a, cons
             } else if (is_few_rows(g)) {
                 kernels().gemm.combine_rows(g.m, g.n, g.k, g.a.data, g.a.row, g.a.step, g.b.data, g.b.step, g.c, g.n);
             } else {
-                multiply_block(g, plan, 0, nullptr, scratch.data() + worker * plan.scratch(), g.c);
+                multiply_block(g, plan, 0, {}, scratch.data() + worker * plan.scratch(), g.c);
             }
         }
     });

@@ -58,9 +58,15 @@ CK_INLINE void copy_row_padded(int64_t n, const float* src, float* dst) {
 void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, float* dst, int64_t width) {
     if (row == 1) {  // along the rows of the source, which may be long: all panels at once
         const int64_t full = rows - rows % width;
-        const bool padded = width % kWidth == 0;
+        const bool padded = width % kWidth == 0, masked = kWidth == 16 && width < kWidth;  // where masks are cheap
+        const int lanes = static_cast<int>(width);
         for (int64_t p = 0; p < k; ++p, src += step) {
-            for (int64_t i = 0; i < full; i += width) copy_row(width, src + i, dst + i * k + p * width);
+            if (masked) {
+                for (int64_t i = 0; i < full; i += width)
+                    store_n(dst + i * k + p * width, load_n(src + i, lanes), lanes);
+            } else {
+                for (int64_t i = 0; i < full; i += width) copy_row(width, src + i, dst + i * k + p * width);
+            }
             if (full == rows) continue;
             float* to = dst + full * k + p * width;
             if (padded) {
@@ -82,7 +88,7 @@ void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, 
 
 // ---- register tile -------------------------------------------------------------------------------------------------
 
-// What a tile fetches for those that follow: `rows` rows as those of A unless null, and a line for every k.
+// What a tile fetches for those that follow, or null: rows as those of A, and a line for every k.
 struct Ahead {
     const float* rows;
     const float* line;
@@ -91,20 +97,18 @@ struct Ahead {
 
 // c[rows, columns] (+)= a b with all sums in registers; columns fills `vectors` vectors, the last one perhaps in part.
 // Sums start at zero and are added to c once per block of k, which keeps rounding errors to those of a short sum.
-template <int rows, int vectors>
+template <int rows, int vectors, bool fetch>
 void tile(const GemmBlock& s, const float* a, const float* b, float* c, int columns, Ahead next) {
     vf acc[rows][vectors] = {};
     const int64_t a_row = s.a_row;
     if constexpr (kFarOperands) {
-#pragma GCC unroll 14
         for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j) __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
         for (int i = 0; next.rows && i < rows; ++i, next.rows += a_row)
             for (int64_t p = 0; p < s.k; p += kLineFloats) __builtin_prefetch(next.rows + p);
     }
-    for (int64_t p = 0; p < s.k; ++p, a += s.a_k, b += s.b_k, next.line += next.step) {
-        if constexpr (kFarOperands) __builtin_prefetch(next.line, 0, 2);
+    for (int64_t p = 0; p < s.k; ++p, a += s.a_k, b += s.b_k) {
+        if constexpr (fetch) __builtin_prefetch(next.line + p * next.step, 0, 2);
         vf bv[vectors];
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; ++j) bv[j] = load(b + j * kWidth);
@@ -133,32 +137,35 @@ void tile(const GemmBlock& s, const float* a, const float* b, float* c, int colu
 
 using TileFunction = void (*)(const GemmBlock&, const float*, const float*, float*, int, Ahead);
 
-// kTiles<vectors>[rows - 1]: one instance for every height, so that no row is computed for nothing.
-template <int vectors, class Rows>
+// functions[rows - 1]: one instance for every height, so that no row is computed for nothing.
+template <int vectors, bool fetch, class Rows>
 struct TileTable;
-template <int vectors, int... i>
-struct TileTable<vectors, std::integer_sequence<int, i...>> {
-    static constexpr TileFunction functions[] = {tile<i + 1, vectors>...};
+template <int vectors, bool fetch, int... i>
+struct TileTable<vectors, fetch, std::integer_sequence<int, i...>> {
+    static constexpr TileFunction functions[] = {tile<i + 1, vectors, fetch>...};
 };
 constexpr int most_rows(int vectors) {
     return vectors <= NarrowTile::vectors ? NarrowTile::rows : WideTile::rows;
 }
 template <int vectors>
-constexpr const TileFunction* kTiles =
-    TileTable<vectors, std::make_integer_sequence<int, most_rows(vectors)>>::functions;
+CK_INLINE TileFunction tile_of(int rows, bool fetch) {
+    using Rows = std::make_integer_sequence<int, most_rows(vectors)>;
+    return fetch && kFarOperands ? TileTable<vectors, kFarOperands, Rows>::functions[rows - 1]
+                                 : TileTable<vectors, false, Rows>::functions[rows - 1];
+}
 
-CK_INLINE TileFunction tile_function(int vectors, int rows) {
+CK_INLINE TileFunction tile_function(int vectors, int rows, bool fetch) {
     switch (vectors) {
         case 1:
-            return kTiles<1>[rows - 1];
+            return tile_of<1>(rows, fetch);
         case 2:
-            return kTiles<2>[rows - 1];
+            return tile_of<2>(rows, fetch);
 #if defined(CK_ISA_avx512) || defined(CK_ISA_neon)
         case 3:
-            return kTiles<3>[rows - 1];
+            return tile_of<3>(rows, fetch);
 #endif
         default:
-            return kTiles<WideTile::vectors>[rows - 1];
+            return tile_of<WideTile::vectors>(rows, fetch);
     }
 }
 
@@ -182,16 +189,17 @@ CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel, Ahead ne
     const int columns = static_cast<int>(s.n - j < s.tile_columns ? s.n - j : s.tile_columns);
     float* c = s.c + i * s.c_row + j;
     const float *a = s.a + t * s.a_tile, *b = s.b + panel * s.b_panel;
-    tile_function((columns + kWidth - 1) / kWidth, rows)(s, a, b, c, columns, next);
+    tile_function((columns + kWidth - 1) / kWidth, rows, next.line)(s, a, b, c, columns, next);
     if (s.finish) epilogue(rows, columns, s.bias ? s.bias + j : nullptr, s.act, c, s.c_row);
 }
 
-// The lines of the panel of B that follows, one for each tile, then those of the next A when its k are rows.
+// The lines of the panel of B that follows, in the order of a packed one, then those of the next A when its k are rows.
 CK_INLINE Ahead line_ahead(const GemmBlock& s, int64_t t, const float* next_b, const float* next_a) {
     const int64_t lines = s.tile_columns / kLineFloats, a_line = (t - lines) * kLineFloats;
+    if (t < lines && next_b && s.b_k == s.tile_columns) return {nullptr, next_b + t * s.k * kLineFloats, kLineFloats};
     if (t < lines && next_b) return {nullptr, next_b + t * kLineFloats, s.b_k};
     if (t >= lines && next_a && s.a_k != 1 && a_line < s.m) return {nullptr, next_a + a_line, s.a_k};
-    return {nullptr, s.b, 0};  // nothing new
+    return {};
 }
 
 // Whichever is larger passes by the other one's tile: along rows of c while all of B is in the nearest caches, else a
