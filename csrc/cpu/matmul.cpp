@@ -29,19 +29,21 @@ struct Problem {
     bool finish() const { return bias || act.kind != ActivationKind::none; }
 };
 
-constexpr int64_t kBlockK = 192;           // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
-constexpr int64_t kBlockM = 168;           // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
-constexpr int64_t kGroupColumns = 256;     // least columns of a task: they pay for packing its block of A, if it is
-constexpr double kTaskFlops = 4e6;         // about 40 us
-constexpr int64_t kTasks = 64;             // enough for 16 threads
-constexpr int64_t kGridTasks = 4;          // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
-constexpr int64_t kChunks = 16;            // most copies of c that a product cut along k adds up
-constexpr int64_t kThinRows = 64;          // up to here reading B once per 4 rows beats packing it
-constexpr int64_t kSumGrain = 16 * 1024;   // outputs whose chunks a task adds up
-constexpr int64_t kFewRows = 8;            // of A: what B brings from memory takes longer than its use
-constexpr int64_t kRowChunk = 32;          // rows of B that pay for writing and adding up one row of c
-constexpr int64_t kThinA = 64 * 1024;      // elements of A that dot products go through again and again: 256 KiB
-constexpr int64_t kThinGrain = 64 * 1024;  // elements of B a task of dot products reads: 256 KiB
+constexpr int64_t kBlockK = 192;            // sums as short as MKL's, for its rounding error; 320 is 2-3 % faster
+constexpr int64_t kBlockM = 168;            // 126 KiB of A stay in the L2 beside a panel of B of 48 KiB
+constexpr int64_t kGroupColumns = 256;      // least columns of a task: they pay for packing its block of A, if it is
+constexpr double kTaskFlops = 4e6;          // about 40 us
+constexpr int64_t kTasks = 64;              // enough for 16 threads
+constexpr int64_t kGridTasks = 4;           // c in fewer blocks than this is one block, at most 512 KiB, and k is cut
+constexpr int64_t kChunks = 16;             // most copies of c that a product cut along k adds up
+constexpr int64_t kThinRows = 64;           // up to here reading B once per 4 rows beats packing it
+constexpr int64_t kSumGrain = 16 * 1024;    // outputs whose chunks a task adds up
+constexpr int64_t kFewRows = 16;            // of A: packing B takes longer than its use, 20 to 30 % of the product
+constexpr int64_t kFewColumns = 8;          // of B, beside which A is read from end to end, not a block of k at a time,
+constexpr int64_t kFarA = 2 * 1024 * 1024;  // when it has so many elements: 8 MiB
+constexpr int64_t kRowChunk = 32;           // rows of B that pay for writing and adding up one row of c
+constexpr int64_t kThinA = 64 * 1024;       // elements of A that dot products go through again and again: 256 KiB
+constexpr int64_t kThinGrain = 64 * 1024;   // elements of B a task of dot products reads: 256 KiB
 
 // How a problem is cut; by its shape alone.
 struct Plan {
@@ -274,6 +276,26 @@ bool is_few_rows(const Problem& g) {
     return g.k > 0 && g.m <= kFewRows && g.b.row == 1;
 }
 
+bool is_few_columns(const Problem& g) {
+    return g.n > 1 && g.n <= kFewColumns && g.a.step == 1 && g.m > kThinRows && g.m * g.k >= kFarA;
+}
+
+// c^T = B^T A^T, dot products of A's rows with few others.
+void multiply_few_columns(const Problem& g) {
+    Scratch<float> columns(g.n * g.k), sums(g.n * g.m);
+    if (g.b.row == 1) kernels().gemm.pack(g.k, g.n, g.b.data, g.b.step, 1, columns.data(), g.k);
+    Problem transposed{};
+    transposed.m = g.n;
+    transposed.n = g.m;
+    transposed.k = g.k;
+    transposed.a = g.b.row == 1 ? Operand{columns.data(), g.k, 1} : g.b;
+    transposed.b = g.a;
+    transposed.c = sums.data();
+    multiply_dots(transposed);
+    kernels().gemm.pack(g.n, g.m, sums.data(), g.m, 1, g.c, g.n);
+    finish(g, g.m, g.n, 0, g.c);
+}
+
 }  // namespace
 
 void gemm(const GemmShape& s, const float* a, const float* b, DerivedCache* packed, const float* bias, Activation act,
@@ -294,6 +316,7 @@ void gemm(const GemmShape& s, const float* a, const float* b, DerivedCache* pack
     }
     if (is_dots(g)) return multiply_dots(g);
     if (is_few_rows(g)) return multiply_few_rows(g);
+    if (is_few_columns(g)) return multiply_few_columns(g);
     multiply(g);
 }
 
