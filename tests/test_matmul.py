@@ -16,6 +16,7 @@ EPS = np.finfo(np.float32).eps
 SIZES = list(itertools.product((1, 2, 5, 7, 15), (1, 3, 17, 33, 65), (0, 1, 3, 19)))
 SIZES += [(300, 70, 700), (128, 128, 2000), (170, 300, 330), (9, 600, 400), (1, 300, 3000), (200, 1, 1000), (3, 3, 999)]
 SIZES += [(40, 9, 3000), (2, 3, 70000), (1, 17000, 40), (40, 600, 9), (345, 20, 50)]
+SIZES += [(2099, 7, 1001)]  # few columns beside a large A
 
 
 def core(array):
@@ -77,7 +78,9 @@ def test_numpy_rules_and_gradients(shape_a, shape_b):
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", "leaky_relu", "tanh", "sigmoid"])
-@pytest.mark.parametrize("lead,n,k", [((37,), 70, 33), ((2, 3), 1, 5), ((), 17, 65), ((40,), 30, 1500), ((0,), 4, 3)])
+@pytest.mark.parametrize(
+    "lead,n,k", [((37,), 70, 33), ((2, 3), 1, 5), ((), 17, 65), ((40,), 30, 1500), ((0,), 4, 3), ((2099,), 5, 1001)]
+)
 def test_linear(each_isa, activation, lead, n, k):
     rng = np.random.default_rng(2)
     arrays = {"x": distinct(rng, (*lead, k)), "w": distinct(rng, (n, k)), "bias": distinct(rng, (n,))}
