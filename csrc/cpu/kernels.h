@@ -201,6 +201,7 @@ struct DepthwiseLine {
     Activation act;
     float* y;
     int64_t y_pixel;
+    bool far;  // the maps do not fit the second-level cache: fetch ahead of the walk
 };
 
 // dw[rows,taps,channels] += sum over pixels of x * dy, for the filter rows that meet `rows` lines of x.
@@ -212,6 +213,7 @@ struct DepthwiseWeights {
     int64_t x_row;
     const float* dy;  // [pixels,channels]
     float* dw;
+    bool far;  // as above
 };
 
 // cpu/isa/depthwise.h
