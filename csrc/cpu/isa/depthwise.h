@@ -66,7 +66,7 @@ CK_INLINE void depthwise_slide(const DepthwiseLine& s, Lanes lanes, const float*
         for (int j = 0; j < columns; ++j) {
             if (j < taps - 1 && j < exist.first) continue;  // a window that touches the image lacks taps - 1 at most
             if (j > columns - taps && j >= exist.last) continue;
-            const vf v = lanes.load(x + j * s.channels);
+            const vf v = in_register(lanes.load(x + j * s.channels));
 #pragma GCC unroll 3
             for (int t = 0; t < taps; ++t)
                 if (j >= t && (j - t) % stride == 0 && (j - t) / stride < pixels)
@@ -99,14 +99,14 @@ CK_INLINE void depthwise_taps(const DepthwiseLine& s, Lanes lanes, const float* 
 }
 
 // A tile of outputs from q on; taps = 0: any filter, of which this range exists.
-template <int pixels, int taps, int stride>
+template <int pixels, int taps, int stride, bool far>
 void depthwise_tile(const DepthwiseLine& s, int64_t q, TapRange range) {
     const int64_t first = q * s.columns.stride - s.columns.pad;
     const float* x = s.x + first * s.channels;
     float* y = s.y + q * s.y_pixel;
     const Bounds bounds(s.act);
     for_vectors(s.channels, [&](int64_t c, auto lanes) {
-        if (s.far) {
+        if constexpr (far) {
             fetch_lines_ahead<pixels, stride ? stride : 1>(s, x, c);
 #pragma GCC unroll 8
             for (int i = 0; i < pixels; ++i) __builtin_prefetch(y + (pixels + i) * s.y_pixel + c, 1);
@@ -120,18 +120,19 @@ void depthwise_tile(const DepthwiseLine& s, int64_t q, TapRange range) {
 
 using DepthwiseTileFunction = void (*)(const DepthwiseLine&, int64_t, TapRange);
 
-template <int taps, int stride, class Pixels>
+template <int taps, int stride, bool far, class Pixels>
 struct DepthwiseTileTable;
-template <int taps, int stride, int... i>
-struct DepthwiseTileTable<taps, stride, std::integer_sequence<int, i...>> {
-    static constexpr DepthwiseTileFunction functions[] = {depthwise_tile<i + 1, taps, stride>...};
+template <int taps, int stride, bool far, int... i>
+struct DepthwiseTileTable<taps, stride, far, std::integer_sequence<int, i...>> {
+    static constexpr DepthwiseTileFunction functions[] = {depthwise_tile<i + 1, taps, stride, far>...};
 };
 
 // Outputs [begin,end) in tiles of equal width, so that none is left alone with the latency of its sum.
 template <int taps, int stride>
 CK_INLINE void depthwise_tiles(const DepthwiseLine& s, int64_t begin, int64_t end, TapRange range) {
-    constexpr const DepthwiseTileFunction* functions =
-        DepthwiseTileTable<taps, stride, std::make_integer_sequence<int, kDepthwisePixels>>::functions;
+    using Pixels = std::make_integer_sequence<int, kDepthwisePixels>;
+    const DepthwiseTileFunction* functions = s.far ? DepthwiseTileTable<taps, stride, true, Pixels>::functions
+                                                   : DepthwiseTileTable<taps, stride, false, Pixels>::functions;
     if (begin >= end) return;
     const int64_t width = ceil_div(end - begin, ceil_div(end - begin, kDepthwisePixels));
     for (int64_t q = begin; q < end; q += width) {
@@ -158,7 +159,7 @@ void depthwise_line(const DepthwiseLine& s) {
     Outputs middle = outputs_inside(s.columns, !slides);
     if (middle.end < middle.begin) middle.end = middle.begin;
     const auto single = [&](int64_t q) {
-        depthwise_tile<1, 0, 0>(
+        depthwise_tile<1, 0, 0, false>(
             s, q,
             taps_inside(q * s.columns.stride - s.columns.pad, s.columns.taps, s.columns.dilation, s.columns.width));
     };
@@ -199,7 +200,7 @@ CK_INLINE void depthwise_weight_slide(const DepthwiseWeights& s, Lanes lanes, in
 #pragma GCC unroll 3
         for (int r = 0; r < 3; ++r) {
             if (r >= s.rows) break;
-            const vf v = lanes.load(x + r * s.x_row + j * s.channels);
+            const vf v = in_register(lanes.load(x + r * s.x_row + j * s.channels));
 #pragma GCC unroll 3
             for (int t = 0; t < taps; ++t)
                 if (j >= t && (j - t) % stride == 0 && (j - t) / stride < pixels)
