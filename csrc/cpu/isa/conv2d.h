@@ -38,6 +38,7 @@ void conv_tile(const ConvPanel& s, const float* const* x, float* const* y, const
         const float* p[rows];
 #pragma GCC unroll 14
         for (int i = 0; i < rows; ++i) p[i] = x[i] + s.tap[t];
+#pragma GCC unroll 4
         for (int64_t k = 0; k < s.length; ++k, b += vectors * kWidth, next += kLineFloats) {
             __builtin_prefetch(next, 0, 2);
             vf bv[vectors];

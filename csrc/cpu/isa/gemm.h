@@ -107,6 +107,7 @@ void tile(const GemmBlock& s, const float* a, const float* b, float* c, int colu
         for (int i = 0; next.rows && i < rows; ++i, next.rows += a_row)
             for (int64_t p = 0; p < s.k; p += kLineFloats) __builtin_prefetch(next.rows + p);
     }
+#pragma GCC unroll 4
     for (int64_t p = 0; p < s.k; ++p, a += s.a_k, b += s.b_k) {
         if constexpr (fetch) __builtin_prefetch(next.line + p * next.step, 0, 2);
         vf bv[vectors];

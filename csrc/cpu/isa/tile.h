@@ -14,7 +14,7 @@ struct Tile {
 };
 
 #if defined(CK_ISA_avx512)
-using WideTile = Tile<7, 4>;     // 28 accumulators + 4 of B = 32 registers; A is an operand of the fused multiply-add
+using WideTile = Tile<7, 4>;     // 28 accumulators, 4 of B, 1 of A: one sum is kept in memory, which the others hide
 using NarrowTile = Tile<14, 2>;  // 28 + 2: for at most 32 columns
 #elif defined(CK_ISA_neon)
 using WideTile = Tile<8, 3>;  // 24 accumulators + 3 of B + 2 of A = 29 of 32 registers
