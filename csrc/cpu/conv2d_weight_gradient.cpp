@@ -16,7 +16,7 @@
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kBlockPixels = 256;         // a panel of dy takes 16 KiB (16 columns) to 64 KiB (64)
+constexpr int64_t kBlockPixels = 128;         // a panel of dy takes 8 KiB (16 columns) to 32 KiB (64)
 constexpr int64_t kBufferFloats = 96 * 1024;  // 384 KiB of input rows beside it in a 1 MiB L2
 constexpr int64_t kTaskMacs = 2'000'000;      // about 40 us
 constexpr int64_t kTasks = 32;                // more would read more: tasks share rows of x and columns of dy
@@ -27,7 +27,7 @@ constexpr int64_t kParts = 32;
 constexpr int64_t kGrain = 16 * 1024;  // floats of the final sums a task adds up
 constexpr int64_t kLeastTiles = 4;     // register tiles of a call, which is not to be dominated by its start
 constexpr int64_t kUnitChannels = 70;  // 10 register tiles of 7 rows
-constexpr int64_t kPanelGroup = 256;   // columns of dy near at a time, 256 KiB; 64 when a filter has several taps
+constexpr int64_t kPanelGroup = 256;   // columns of dy near at a time, 128 KiB; 64 when a filter has several taps
 constexpr int64_t kNarrowPixel = 256;  // floats between windows of few channels that are read in place
 
 // How a problem is cut; by its shape alone. The input channels are cut into units, dw^T[k,O] of a unit into panels of
