@@ -148,7 +148,7 @@ CK_INLINE void prefetch_vectors(const float* p) {
 //
 // A group is read down its columns, which no prefetcher of a CPU follows: from memory that ran at a third of the speed.
 // So the group behind is asked for meanwhile, in the order of memory, from each of the matrices `reads` (null: none);
-// strips of 256 to 512 columns make that 8 to 16 KiB ahead.
+// strips of 256 to 1024 columns make that 8 to 32 KiB ahead.
 template <int kReads, class Body>
 CK_INLINE void for_row_groups(int64_t rows, int64_t row, int64_t columns, const float* const (&reads)[kReads],
                               Body body) {
