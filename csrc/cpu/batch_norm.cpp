@@ -19,7 +19,7 @@ constexpr int64_t kShiftRows = 32;
 
 // row[width] from its first c elements
 void repeat_row(float* row, int64_t c, int64_t width) {
-    for (int64_t i = c; i < width; ++i) row[i] = row[i - c];
+    for (int64_t done = c; done < width; done *= 2) std::copy(row, row + std::min(done, width - done), row + done);
 }
 
 // Means and summed squares of deviations of the chunks' columns, each [chunks,width].

@@ -23,7 +23,7 @@ struct ColumnBlocks {
     static constexpr int64_t kChunks = 64;        // chunks at most: 4 tasks a thread for 16 threads
 
     explicit ColumnBlocks(int64_t row_count, int64_t c)
-        : repeat(c < kWide ? ceil_div(kWide, c) : 1),
+        : repeat(std::clamp<int64_t>(row_count, 1, ceil_div(kWide, c))),
           width(c * repeat),
           rows(row_count / repeat),
           tail(row_count % repeat * c),

@@ -108,11 +108,9 @@ def needs_grad(*tensors) -> bool:
     return False
 
 
-def edge(tensor):
-    """Where the gradient of an input goes: the node that made it, or the leaf itself."""
-    if tensor is None or not tensor.requires_grad:
-        return None
-    return tensor if tensor._node is None else tensor._node
+def edges(tensors) -> list:
+    """Where the gradients of inputs go: to the node that made one, to the leaf itself, nowhere (None)."""
+    return [None if t is None or not t.requires_grad else t._node or t for t in tensors]
 
 
 def record(core, inputs: Sequence, backward: Callable, sums: bool = False):
@@ -127,7 +125,7 @@ def record(core, inputs: Sequence, backward: Callable, sums: bool = False):
     result = Tensor(core)
     if needs_grad(*inputs):
         result.requires_grad = True
-        result._node = Node([edge(t) for t in inputs], backward, held_by(backward), sums)
+        result._node = Node(edges(inputs), backward, held_by(backward), sums)
     return result
 
 
@@ -219,10 +217,12 @@ def _accumulate(leaf, gradient, taken: set[int]) -> None:
     if leaf.grad is not None:
         leaf.grad = Tensor(_core.add(leaf.grad._data, gradient))
         return
-    if gradient.address in taken:
+    address = gradient.address
+    if address in taken:
         shared, gradient = gradient, _core.full(gradient.shape, 0, gradient.dtype, gradient.device)
         _core.copy_into(gradient, shared)
-    taken.add(gradient.address)
+        address = gradient.address
+    taken.add(address)
     leaf.grad = Tensor(gradient)
 
 

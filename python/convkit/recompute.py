@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from . import _core
-from .autograd import Node, edge, grad_enabled, leaves, reaches_before, recomputation
+from .autograd import Node, edges, grad_enabled, leaves, reaches_before, recomputation
 from .mixed import precision, with_precision
 from .random import get_rng_state, set_rng_state
 from .tensor import Tensor
@@ -68,7 +68,7 @@ def checkpoint(function: Callable[..., Tensor], *inputs) -> Tensor:
 
     output = Tensor(result._data, requires_grad=True)
     read = [kept[i][0] for i in places] + [leaf._data for leaf in leaves(result)]
-    output._node = Node([edge(inputs[i]) for i in places], backward, read)
+    output._node = Node(edges(inputs[i] for i in places), backward, read)
     return output
 
 

@@ -26,20 +26,12 @@ def conv2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, activa
     """
     x, w, bias, residual = inputs = _tensors(x, w, bias, residual)
     geometry = _geometry(x, w, stride, padding, dilation, groups)
-    image, filters = x._data, w._data
     activation = activation_name("conv2d", activation)
-    y = _core.conv2d(image, filters, _core_of(bias), *geometry, activation, _core_of(residual))
+    y = _core.conv2d(x._data, w._data, _core_of(bias), *geometry, activation, _core_of(residual))
     if not needs_grad(*inputs):
         return Tensor(y)  # nothing below is used
-    x_shape, w_shape = x.shape, w.shape
-    backward = _backward(
-        y,
-        activation,
-        inputs,
-        lambda dz, so_far: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry, so_far),
-        lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
-    )
-    return record(y, inputs, backward, sums=True)
+    gradients = _core.conv2d_data_gradient, _core.conv2d_weight_gradient
+    return record(y, inputs, _backward(y, activation, inputs, geometry, *gradients), sums=True)
 
 
 def conv2d_statistics(
@@ -53,16 +45,9 @@ def conv2d_statistics(
     """
     x, w, bias, _ = inputs = _tensors(x, w, bias)
     geometry = _geometry(x, w, stride, padding, dilation, groups)
-    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
     running = moving_statistics(running_mean, running_var)
-    y, statistics = _core.conv2d_statistics(image, filters, _core_of(bias), *geometry, momentum, *running)
-    backward = _backward(
-        y,
-        "",
-        inputs,
-        lambda dz, so_far: _core.conv2d_data_gradient(x_shape, filters, dz, *geometry, so_far),
-        lambda dz: _core.conv2d_weight_gradient(image, w_shape, dz, *geometry),
-    )
+    y, statistics = _core.conv2d_statistics(x._data, w._data, _core_of(bias), *geometry, momentum, *running)
+    backward = _backward(y, "", inputs, geometry, _core.conv2d_data_gradient, _core.conv2d_weight_gradient)
     return record(y, inputs, backward, sums=True), statistics and tuple(map(Tensor, statistics))
 
 
@@ -76,16 +61,10 @@ def conv2d_max_pool2d(x, w, bias=None, *, stride=1, padding=0, dilation=1, group
     x, w, bias, _ = inputs = _tensors(x, w, bias)
     geometry = _geometry(x, w, stride, padding, dilation, groups)
     activation = activation_name("conv2d", activation)
-    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
-    y, argmax = _core.conv2d_max_pool2d(image, filters, _core_of(bias), *geometry, activation, needs_grad(x, w, bias))
-    backward = _backward(
-        y,
-        activation,
-        inputs,
-        lambda dz, _: _core.conv2d_max_pool2d_data_gradient(x_shape, filters, dz, argmax, *geometry),
-        lambda dz: _core.conv2d_max_pool2d_weight_gradient(image, w_shape, dz, argmax, *geometry),
-    )
-    return record(y, inputs, backward)
+    wanted = needs_grad(*inputs)
+    y, argmax = _core.conv2d_max_pool2d(x._data, w._data, _core_of(bias), *geometry, activation, wanted)
+    gradients = _core.conv2d_max_pool2d_data_gradient, _core.conv2d_max_pool2d_weight_gradient
+    return record(y, inputs, _backward(y, activation, inputs, geometry, *gradients, argmax))
 
 
 def conv_transpose2d(
@@ -104,23 +83,10 @@ def conv_transpose2d(
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     geometry = (stride, pads(op, padding), dilation, whole(op, "groups", groups))
     activation = activation_name(op, activation)
-    image, filters, x_shape, w_shape = x._data, w._data, x.shape, w.shape
-    y = _core.conv_transpose2d(
-        image,
-        filters,
-        _core_of(bias),
-        *geometry,
-        pair(op, "output_padding", output_padding),
-        activation,
-    )
-    backward = _backward(
-        y,
-        activation,
-        inputs,
-        lambda dz, _: _core.conv_transpose2d_data_gradient(x_shape, filters, dz, *geometry),
-        lambda dz: _core.conv_transpose2d_weight_gradient(image, w_shape, dz, *geometry),
-    )
-    return record(y, inputs, backward)
+    output_padding = pair(op, "output_padding", output_padding)
+    y = _core.conv_transpose2d(x._data, w._data, _core_of(bias), *geometry, output_padding, activation)
+    gradients = _core.conv_transpose2d_data_gradient, _core.conv_transpose2d_weight_gradient
+    return record(y, inputs, _backward(y, activation, inputs, geometry, *gradients))
 
 
 def _geometry(x, w, stride, padding, dilation, groups):
@@ -144,24 +110,25 @@ def _core_of(tensor):
     return None if tensor is None else tensor._data
 
 
-def _backward(y, activation, inputs, data_gradient, weight_gradient):
+def _backward(y, activation, inputs, geometry, data_gradient, weight_gradient, argmax=None):
     """The closure for ``record``: through the activation, then only the gradients that are wanted.
 
-    ``inputs``: x, w, bias, residual. ``data_gradient`` takes what the gradient of x is without it as well, or None.
+    ``inputs``: x, w, bias, residual. ``data_gradient`` and ``weight_gradient`` are the core's; ``argmax`` is that of
+    max-pooling in the same op.
     """
-    x_wanted, w_wanted, bias_wanted, residual_wanted = (t is not None and t.requires_grad for t in inputs)
+    x, w, bias, residual = inputs
+    x_shape, w_shape = x.shape, w.shape
+    bias_wanted = bias is not None and bias.requires_grad
+    residual_wanted = residual is not None and residual.requires_grad
     # What is not wanted must not keep its tensors alive.
+    filters, image = w._data if x.requires_grad else None, x._data if w.requires_grad else None
     saved = y if activation else None
-    data_gradient = data_gradient if x_wanted else None
-    weight_gradient = weight_gradient if w_wanted else None
 
-    def backward(dy, so_far=None):
+    def backward(dy, *so_far):
         dz, db = _core.epilogue_gradient(activation, dy if saved is None else saved, dy, bias_wanted)
-        return (
-            data_gradient and data_gradient(dz, so_far),
-            weight_gradient and weight_gradient(dz),
-            db if bias_wanted else None,
-            dz if residual_wanted else None,
-        )
+        window = geometry if argmax is None else (argmax, *geometry)
+        dx = None if filters is None else data_gradient(x_shape, filters, dz, *window, *so_far)
+        dw = None if image is None else weight_gradient(image, w_shape, dz, *window)
+        return dx, dw, db if bias_wanted else None, dz if residual_wanted else None
 
     return backward

@@ -33,6 +33,8 @@ def pads(op: str, value) -> tuple[int, int, int, int]:
     """``(top, bottom, left, right)`` from an int, ``(h, w)`` or ``((top, bottom), (left, right))``."""
     if type(value) is int:
         return value, value, value, value
+    if _is_pair_of_ints(value):
+        return value[0], value[0], value[1], value[1]
     if _is_sequence(value, 2) and not _is_index(value[0]):
         top, bottom = pair(op, "padding", value[0])
         left, right = pair(op, "padding", value[1])

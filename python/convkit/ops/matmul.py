@@ -19,8 +19,26 @@ def matmul(a, b) -> Tensor:
     """
     a, b = lowered(as_tensor(a), as_tensor(b))
     y = _core.matmul(a._data, b._data)
-    shape_a, shape_b, stack = a.shape, b.shape, y.shape[: y.ndim - (a.ndim > 1) - (b.ndim > 1)]
     u, v = a._data if b.requires_grad else None, b._data if a.requires_grad else None
+    shape_a, shape_b = a.shape, b.shape
+    if len(shape_a) == len(shape_b) == 2:
+        backward = _gradient_of_matrices(u, v)
+    else:
+        backward = _gradient_of_stacks(u, v, shape_a, shape_b, y.shape[: y.ndim - (a.ndim > 1) - (b.ndim > 1)])
+    return record(y, (a, b), backward)
+
+
+def _gradient_of_matrices(u, v):
+    def backward(dy):
+        da = None if v is None else _core.matmul(dy, v, False, True)
+        db = None if u is None else _core.matmul(u, dy, True)
+        return da, db
+
+    return backward
+
+
+def _gradient_of_stacks(u, v, shape_a, shape_b, stack):
+    """As above for any axes; ``stack``: those of the result before the last two."""
 
     def backward(dy):
         left = shape_a if len(shape_a) > 1 else (1, *shape_a)
@@ -35,7 +53,7 @@ def matmul(a, b) -> Tensor:
             db = _core.sum_to_shape(_core.matmul(u.reshape(left), dy, trans_a=True), right).reshape(shape_b)
         return da, db
 
-    return record(y, (a, b), backward)
+    return backward
 
 
 def linear(x, w, bias=None, *, activation: str | None = None) -> Tensor:
@@ -48,17 +66,21 @@ def linear(x, w, bias=None, *, activation: str | None = None) -> Tensor:
     x, w, bias = lowered(as_tensor(x), as_tensor(w), None if bias is None else as_tensor(bias))
     activation = activation_name("linear", activation)
     y = _core.linear(x._data, w._data, None if bias is None else bias._data, activation)
-    x_shape, (out_features, in_features), bias_wanted = x.shape, w.shape, bias is not None and bias.requires_grad
+    bias_wanted = bias is not None and bias.requires_grad
     u, v = x._data if w.requires_grad else None, w._data if x.requires_grad else None
     y_kept = y if activation else None  # its values are needed by the activation's gradient alone
+    x_shape = x.shape
+    stack = None if len(x_shape) == 2 else x_shape[:-1]  # of rows, which the gradients take as one matrix
 
     def backward(dy):
         dz, db = _core.epilogue_gradient(activation, dy if y_kept is None else y_kept, dy, bias_wanted)
-        rows = _rows(x_shape)
-        dz = dz.reshape((rows, out_features))
-        dx = None if v is None else _core.matmul(dz, v).reshape(x_shape)
-        dw = None if u is None else _core.matmul(dz, u.reshape((rows, in_features)), trans_a=True)
-        return dx, dw, db if bias_wanted else None
+        if stack is not None:
+            dz = dz.reshape((math.prod(stack), dz.shape[-1]))
+        dx = None if v is None else _core.matmul(dz, v)
+        dw = (
+            None if u is None else _core.matmul(dz, u if stack is None else u.reshape((dz.shape[0], x_shape[-1])), True)
+        )
+        return dx if stack is None or dx is None else dx.reshape(x_shape), dw, db if bias_wanted else None
 
     return record(y, (x, w, bias), backward)
 

@@ -32,15 +32,15 @@ def batch_norm(
     must be those of x: its gradient counts their share, and none goes into them.
     """
     x, activation = as_tensor(x), activation_name("batch_norm", activation)
-    weight, bias, residual = (None if t is None else as_tensor(t) for t in (weight, bias, residual))
+    weight, bias, residual = [None if t is None else as_tensor(t) for t in (weight, bias, residual)]
     if statistics is not None and not training:
         raise ValueError("[batch_norm] statistics are those of training. Received: training=False.")
     if statistics is None:
         mean, variance = _statistics(x, running_mean, running_var, training, momentum)
     else:
         mean, variance = (as_tensor(t)._data for t in statistics)
-    data, w, b = x._data, _core_of(weight), _core_of(bias)
-    y = _core.batch_norm(data, mean, variance, w, b, _core_of(residual), eps, activation)
+    data, w, b, z = [None if t is None else t._data for t in (x, weight, bias, residual)]
+    y = _core.batch_norm(data, mean, variance, w, b, z, eps, activation)
     output, has_residual = y if activation else None, residual is not None
     b = b if activation else None  # which shifts what the activation sees, and nothing else
 

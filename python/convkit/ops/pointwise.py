@@ -11,6 +11,8 @@ from .. import _core, dtypes
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
 
+_REAL = numbers.Real | np.bool_  # made once: it takes as long as a small op
+
 
 def _unary(x, forward, gradient) -> Tensor:
     """A function whose gradient follows from its result."""
@@ -99,7 +101,7 @@ def _operands(op: str, a, b) -> tuple[Tensor, Tensor]:
 
 def _like(op: str, number, tensor: Tensor) -> Tensor:
     dtype = tensor.dtype
-    if not isinstance(number, numbers.Real | np.bool_):
+    if not isinstance(number, _REAL):
         raise TypeError(f"[{op}] numbers are real. Received: {number}.")
     if dtype.kind != "f" and not isinstance(number, numbers.Integral) and not float(number).is_integer():
         raise TypeError(f"[{op}] a {dtype} tensor needs an integer. Received: {number} (use astype).")

@@ -8,7 +8,6 @@ from .. import _core, dtypes
 from ..autograd import record
 from ..tensor import Tensor, as_tensor
 from .geometry import whole
-from .pointwise import divide
 from .shape_ops import astype
 
 
@@ -44,8 +43,15 @@ def mean(x, axis=None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean over ``axis`` (None: all; int or tuple); float32 for integers and bools, NaN of no elements."""
     x = as_tensor(x)
     x = x if x.dtype.kind == "f" else astype(x, dtypes.float32)
-    total = sum(x, axis, keepdims)
-    return divide(total, x.size / total.size if total.size else 1.0)
+    axes = _axes("mean", x, axis)
+    shape, kept = x.shape, _kept(x.shape, axes)
+    total = _core.sum(x._data, axes, keepdims)
+    count = _core.full((), x.size / total.size if total.size else 1.0, x.dtype, x.device)
+
+    def backward(dy):
+        return (_core.broadcast_to(_core.divide(dy, count).reshape(kept), shape),)
+
+    return record(_core.divide(total, count), (x,), backward)
 
 
 def max(x, axis=None, keepdims: bool = False) -> Tensor:
