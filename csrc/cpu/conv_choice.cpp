@@ -40,8 +40,8 @@ constexpr int64_t kScatterFilters = 5;
 
 // So few 4x4 tiles meet so many filters that these are the work, of which F(2x2) has 16/36: one image of 7x7 or 8x8,
 // 1.1 to 2.5 times as fast; two images are already better off with the larger tiles.
-constexpr int64_t kFewTiles = 4;
-constexpr int64_t kManyFilters = 8 * 1024;
+constexpr int64_t kLoneTiles = 4;
+constexpr int64_t kManyWeights = 8 * 1024;  // C * O
 
 // How many times fewer multiplications the tiles take than the direct sum, those beyond the image's edge included.
 double winograd_saving(ConvPass pass, WinogradTileSize size, const Conv2dShape& s) {
@@ -56,19 +56,20 @@ double least_saving(WinogradTileSize size) {
     return size == WinogradTileSize::f4x3_strided ? 1.7 : 1.5;
 }
 
-// The better of the tiles that apply, direct when they save less than their transforms cost. An image of fewer rows or
-// columns than the filter has taps that meet padding only: their gradient is zero, not nearly zero.
+// The tiles that save most of those that apply, or F(2x2) for few of them; direct when they save less than their
+// transforms cost. An image of fewer rows or columns than the filter has taps that meet padding only: their gradient is
+// zero, not nearly zero.
 ConvAlgorithm choose_dense(ConvPass pass, const Conv2dShape& s) {
     if (s.h < s.r || s.w < s.s) return ConvAlgorithm::direct;
-    const int64_t channels = pass == ConvPass::data ? s.o : s.c;
     const bool data = pass == ConvPass::data;
+    const int64_t channels = data ? s.o : s.c;
     const int64_t tiles = s.n * ceil_div(data ? s.h : s.p, 4) * ceil_div(data ? s.w : s.q, 4);
-    const bool few_tiles = tiles <= kFewTiles && s.c * s.o >= kManyFilters;
+    const bool few_tiles = tiles <= kLoneTiles && s.c * s.o >= kManyWeights;
     ConvAlgorithm best = ConvAlgorithm::direct;
     double saving = 0;
     for (ConvAlgorithm algorithm : {ConvAlgorithm::winograd4, ConvAlgorithm::winograd2}) {
         const WinogradTileSize size = winograd_tile_size(algorithm, s);
-        if (!winograd_applies(s, size, pass == ConvPass::data) || channels < least_channels(pass, size)) continue;
+        if (!winograd_applies(s, size, data) || channels < least_channels(pass, size)) continue;
         const double here = winograd_saving(pass, size, s);
         if (here < least_saving(size) || (here < saving && !few_tiles)) continue;  // F(2x2) comes last
         // Six points cost a factor of 4 in rounding errors, four points nothing: docs/kernels.md.

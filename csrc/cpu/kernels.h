@@ -30,7 +30,8 @@ struct GemmBlock {
     const float* b;
     int64_t b_panel, b_k;
     // What A and B are next, laid out as these; while tiles are computed it is fetched, as are those of A that follow
-    // in this block. Null: nothing is, as it is near. Only where CpuKernels::far_operands.
+    // in this block. Null: it is near. The panels of a B larger than the nearest caches are fetched anyway. Only where
+    // CpuKernels::far_operands.
     const float *next_a, *next_b;
     float* c;  // [m,n], rows c_row apart
     int64_t c_row;

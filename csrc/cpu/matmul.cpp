@@ -41,9 +41,10 @@ constexpr int64_t kSumGrain = 16 * 1024;    // outputs whose chunks a task adds 
 constexpr int64_t kFewRows = 16;            // of A: packing B takes longer than its use, 20 to 30 % of the product
 constexpr int64_t kFewColumns = 8;          // of B, beside which A is read from end to end, not a block of k at a time,
 constexpr int64_t kFarA = 2 * 1024 * 1024;  // when it has so many elements: 8 MiB
-constexpr int64_t kRowChunk = 32;           // rows of B that pay for writing and adding up one row of c
-constexpr int64_t kThinA = 64 * 1024;       // elements of A that dot products go through again and again: 256 KiB
-constexpr int64_t kThinGrain = 64 * 1024;   // elements of B a task of dot products reads: 256 KiB
+constexpr int64_t kLongRow = 64;   // of A, below which adding up the lanes of a dot product takes longer than it saves
+constexpr int64_t kRowChunk = 32;  // rows of B that pay for writing and adding up one row of c
+constexpr int64_t kThinA = 64 * 1024;      // elements of A that dot products go through again and again: 256 KiB
+constexpr int64_t kThinGrain = 64 * 1024;  // elements of B a task of dot products reads: 256 KiB
 
 // How a problem is cut; by its shape alone.
 struct Plan {
@@ -277,7 +278,7 @@ bool is_few_rows(const Problem& g) {
 }
 
 bool is_few_columns(const Problem& g) {
-    return g.n > 1 && g.n <= kFewColumns && g.a.step == 1 && g.m > kThinRows && g.m * g.k >= kFarA;
+    return g.n > 1 && g.n <= kFewColumns && g.a.step == 1 && g.m > kFewRows && g.k >= kLongRow && g.m * g.k >= kFarA;
 }
 
 // c^T = B^T A^T, dot products of A's rows with few others.
@@ -292,8 +293,10 @@ void multiply_few_columns(const Problem& g) {
     transposed.b = g.a;
     transposed.c = sums.data();
     multiply_dots(transposed);
-    kernels().gemm.pack(g.n, g.m, sums.data(), g.m, 1, g.c, g.n);
-    finish(g, g.m, g.n, 0, g.c);
+    parallel_ranges(g.m, kSumGrain / kFewColumns, [&](int64_t begin, int64_t end) {
+        kernels().gemm.pack(g.n, end - begin, sums.data() + begin, g.m, 1, g.c + begin * g.n, g.n);
+        finish(g, end - begin, g.n, 0, g.c + begin * g.n);
+    });
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ namespace ck::cpu {
 namespace {
 
 constexpr int64_t kGemmPixels = 1024;         // up to 20 images of 7x7
-constexpr int64_t kGemmFilters = 128 * 1024;  // 512 KiB
-constexpr int64_t kFarFilters = 32 * 1024;    // from here on, and with so many products, the copies of x and dy pay
+constexpr int64_t kGemmWeights = 128 * 1024;  // 512 KiB
+constexpr int64_t kFarWeights = 32 * 1024;    // from here on, and with so many products, the copies of x and dy pay
 constexpr int64_t kGemmMacs = 200'000'000;    // also where kernels().far_operands: 10 to 35 % of the time
 constexpr int64_t kSliceFloats = 8 * 1024 * 1024;  // of x and dy: 32 MiB
 constexpr int64_t kGrain = 16 * 1024;              // floats a task copies or adds up
@@ -27,10 +27,10 @@ constexpr int64_t kFewFilters = 24;                // where channels as columns 
 bool gemm_pays(const Conv2dShape& s) {
     const bool padded = s.pad_top || s.pad_bottom || s.pad_left || s.pad_right;
     if (s.groups != 1 || s.r * s.s != 1 || padded) return false;
-    const bool few_filters = s.o > 16 && s.o < 32 && s.c > 2 * s.o && s.stride_h == 1 && s.stride_w == 1;
-    const int64_t pixels = s.n * s.p * s.q, filters = s.c * s.o;
-    return few_filters || (pixels <= kGemmPixels && filters >= kGemmFilters) ||
-           (kernels().far_operands && filters >= kFarFilters && pixels * filters >= kGemmMacs);
+    const bool one_sided = s.o > 16 && s.o < 32 && s.c > 2 * s.o && s.stride_h == 1 && s.stride_w == 1;
+    const int64_t pixels = s.n * s.p * s.q, weights = s.c * s.o;
+    return one_sided || (pixels <= kGemmPixels && weights >= kGemmWeights) ||
+           (kernels().far_operands && weights >= kFarWeights && pixels * weights >= kGemmMacs);
 }
 
 // A slice of the pixels at a time.
@@ -69,7 +69,7 @@ bool few_filters(const DirectConv& s) {
     return pointwise(s) && s.groups == 1 && s.c % lanes == 0 && (2 * s.o <= lanes || beside);
 }
 
-// s of merged pixels.
+// s of merged pixels. What a WeightPanel calls x is dy here, and the other way round.
 void few_filters_gradient(const DirectConv& s, const float* x, const float* dy, float* dw) {
     const int64_t panel_columns = kernels().conv2d.panel_columns, size = s.o * s.c;
     const int64_t range = ceil_div(ceil_div(s.q, kParts), kBlockPixels) * kBlockPixels, parts = ceil_div(s.q, range);
