@@ -160,13 +160,14 @@ void depthwise_weight_gradient(const Conv2dShape& s, const float* x, const float
     const int64_t block = std::max(task_lines(lines, taps * s.q * s.o, kTaskMacs), ceil_div(lines, kMostParts));
     const int64_t tasks = ceil_div(lines, block), workers = worker_count(tasks), buffer = repeated_size(s, block);
     const RowAxis rows = row_axis(s);
+    const bool far = is_far(s);
     Scratch<float> parts(tasks * size), buffers(workers * buffer);
     parallel_for(tasks, workers, [&](int64_t task, int64_t worker) {
         float* part = parts.data() + task * size;
         std::fill_n(part, size, 0.0f);
         DepthwiseWeights line{};
         line.channels = s.o;
-        line.far = is_far(s);
+        line.far = far;
         line.columns = columns_of(s);
         line.x_row = s.dilation_h * s.w * s.o;
         const int64_t end = std::min(lines, (task + 1) * block);

@@ -141,13 +141,12 @@ void multiply(const Plan& plan, int64_t c0, int64_t c1, int64_t count, int64_t c
     for (int64_t point = 0; point < plan.points; ++point) {
         g.c = products + point * plan.y_point(count);
         for (int64_t c = c0; c < c1; c += kWinogradChain) {
-            const bool last = c + kWinogradChain >= c1;
-            const int64_t next_point = std::min(point + last, plan.points - 1), next_c = last ? c0 : c + kWinogradChain;
+            const ProductPlace next = next_product(plan.points, point, c0, c, c1);
             g.k = std::min(kWinogradChain, c1 - c);
             g.a = a(point, c);
             g.b = b(point, c);
-            g.next_a = plan.by_group ? a(next_point, next_c) : nullptr;
-            g.next_b = b(next_point, next_c);
+            g.next_a = plan.by_group ? a(next.point, next.at) : nullptr;
+            g.next_b = b(next.point, next.at);
             g.accumulate = c > 0;
             gemm.block(g);
         }

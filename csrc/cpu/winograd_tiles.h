@@ -50,6 +50,15 @@ struct TileGrid {
     }
 };
 
+// Where the product after (point, at) begins: terms are summed a chain at a time, from `first` to `end` at every point.
+struct ProductPlace {
+    int64_t point, at;
+};
+inline ProductPlace next_product(int64_t points, int64_t point, int64_t first, int64_t at, int64_t end) {
+    if (at + kWinogradChain < end) return {point, at + kWinogradChain};
+    return {std::min(point + 1, points - 1), first};
+}
+
 // Of the filters' points the one that a point of a tile is multiplied by.
 inline int64_t filter_point(const WinogradKernels& kernel, int64_t point) {
     const int64_t last = kernel.filter_points - 1;

@@ -100,14 +100,12 @@ void add_point(const Plan& plan, const Conv2dShape& s, const Tiles& tiles, int64
         return tiles.v + at * plan.x_point(tiles.count) + t * plan.x_row + panel * plan.width;
     };
     for (int64_t t = 0; t < tiles.count; t += kWinogradChain) {
-        const bool last = t + kWinogradChain >= tiles.count;
-        const int64_t next = last ? std::min(point + 1, plan.points - 1) : point,
-                      next_t = last ? 0 : t + kWinogradChain;
+        const ProductPlace next = next_product(plan.points, point, 0, t, tiles.count);
         g.k = std::min(kWinogradChain, tiles.count - t);
         g.a = z(point, t);
         g.b = v(point, t);
-        g.next_a = z(next, next_t);
-        g.next_b = v(next, next_t);
+        g.next_a = z(next.point, next.at);
+        g.next_b = v(next.point, next.at);
         g.accumulate = accumulate || t > 0;
         kernels().gemm.block(g);
     }

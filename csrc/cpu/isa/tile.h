@@ -1,7 +1,7 @@
 // The register tile shared by the matrix kernels (GEMM and convolution): rows x vectors accumulators stay in registers
 // over the whole k loop; one k step loads `vectors` of B and broadcasts one value of A per row.
 // Where a step is long it hides that both come from the second-level cache: the 28 multiply-adds of AVX-512, not the 12
-// of AVX2.
+// of AVX2. Loops over k are unrolled: the integer operations of a step take ports from its multiply-adds.
 #pragma once
 
 namespace {

@@ -29,6 +29,8 @@ def matmul(a, b) -> Tensor:
 
 
 def _gradient_of_matrices(u, v):
+    """The closure for ``record``; ``u``, ``v``: a and b where the gradient of the other is wanted."""
+
     def backward(dy):
         da = None if v is None else _core.matmul(dy, v, False, True)
         db = None if u is None else _core.matmul(u, dy, True)
@@ -76,11 +78,14 @@ def linear(x, w, bias=None, *, activation: str | None = None) -> Tensor:
         dz, db = _core.epilogue_gradient(activation, dy if y_kept is None else y_kept, dy, bias_wanted)
         if stack is not None:
             dz = dz.reshape((math.prod(stack), dz.shape[-1]))
-        dx = None if v is None else _core.matmul(dz, v)
-        dw = (
-            None if u is None else _core.matmul(dz, u if stack is None else u.reshape((dz.shape[0], x_shape[-1])), True)
-        )
-        return dx if stack is None or dx is None else dx.reshape(x_shape), dw, db if bias_wanted else None
+        dx = dw = None
+        if v is not None:
+            dx = _core.matmul(dz, v)
+            dx = dx if stack is None else dx.reshape(x_shape)
+        if u is not None:
+            rows = u if stack is None else u.reshape((dz.shape[0], x_shape[-1]))
+            dw = _core.matmul(dz, rows, True)
+        return dx, dw, db if bias_wanted else None
 
     return record(y, (x, w, bias), backward)
 
