@@ -88,11 +88,11 @@ void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, 
 
 // ---- register tile -------------------------------------------------------------------------------------------------
 
-// What a tile fetches for those that follow, or null: rows as those of A, and a line for every k.
+// The lines that a tile fetches for those that follow, one for every k: kLineFloats of them `step` apart, the next as
+// many `jump` further. Null: none.
 struct Ahead {
-    const float* rows;
     const float* line;
-    int64_t step;
+    int64_t step, jump;
 };
 
 // c[rows, columns] (+)= a b with all sums in registers; columns fills `vectors` vectors, the last one perhaps in part.
@@ -104,20 +104,22 @@ void tile(const GemmBlock& s, const float* a, const float* b, float* c, int colu
     if constexpr (kFarOperands) {
         for (int i = 0; i < rows; ++i)
             for (int j = 0; j < vectors; ++j) __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
-        for (int i = 0; next.rows && i < rows; ++i, next.rows += a_row)
-            for (int64_t p = 0; p < s.k; p += kLineFloats) __builtin_prefetch(next.rows + p);
     }
+    const int64_t segment = fetch ? kLineFloats : s.k;
+    for (int64_t p0 = 0; p0 < s.k; p0 += segment, next.line += next.jump) {
+        const int64_t end = s.k - p0 < segment ? s.k - p0 : segment;
 #pragma GCC unroll 4
-    for (int64_t p = 0; p < s.k; ++p, a += s.a_k, b += s.b_k) {
-        if constexpr (fetch) __builtin_prefetch(next.line + p * next.step, 0, 2);
-        vf bv[vectors];
+        for (int64_t p = 0; p < end; ++p, a += s.a_k, b += s.b_k) {
+            if constexpr (fetch) __builtin_prefetch(next.line + p * next.step, 0, 2);
+            vf bv[vectors];
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j) bv[j] = load(b + j * kWidth);
+            for (int j = 0; j < vectors; ++j) bv[j] = load(b + j * kWidth);
 #pragma GCC unroll 14
-        for (int i = 0; i < rows; ++i) {
-            const vf av = set1(a[i * a_row]);
+            for (int i = 0; i < rows; ++i) {
+                const vf av = set1(a[i * a_row]);
 #pragma GCC unroll 4
-            for (int j = 0; j < vectors; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
+                for (int j = 0; j < vectors; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
+            }
         }
     }
     const int tail = columns - (vectors - 1) * kWidth;
@@ -194,12 +196,25 @@ CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel, Ahead ne
     if (s.finish) epilogue(rows, columns, s.bias ? s.bias + j : nullptr, s.act, c, s.c_row);
 }
 
-// The lines of the panel of B that follows, in the order of a packed one, then those of the next A when its k are rows.
-CK_INLINE Ahead line_ahead(const GemmBlock& s, int64_t t, const float* next_b, const float* next_a) {
-    const int64_t lines = s.tile_columns / kLineFloats, a_line = (t - lines) * kLineFloats;
-    if (t < lines && next_b && s.b_k == s.tile_columns) return {nullptr, next_b + t * s.k * kLineFloats, kLineFloats};
-    if (t < lines && next_b) return {nullptr, next_b + t * kLineFloats, s.b_k};
-    if (t >= lines && next_a && s.a_k != 1 && a_line < s.m) return {nullptr, next_a + a_line, s.a_k};
+// What tile t fetches. Lines of the panel of B that follows, in the order of a packed one, then those of the next A
+// when its k are rows. Rows of A that are contiguous in k are fetched by every second tile, for the two that follow and
+// a little further; when there are few tiles by those that B leaves.
+CK_INLINE Ahead ahead(const GemmBlock& s, int64_t t, int64_t tiles, const float* next_b, const float* next_a) {
+    const int64_t lines = s.tile_columns / kLineFloats;
+    int64_t line = t;
+    if (s.next_a && s.a_k == 1) {
+        const bool many = tiles >= 2 * lines;
+        if (many ? t % 2 == 0 || t + 1 == tiles : t >= lines)
+            return {t + 1 < tiles ? s.a + (t + 1) * s.a_tile : s.next_a, s.a_row, kLineFloats};
+        if (many) line = t / 2;
+    }
+    if (line < lines) {
+        if (!next_b) return {};
+        if (s.b_k == s.tile_columns) return {next_b + line * s.k * kLineFloats, kLineFloats, kLineFloats * kLineFloats};
+        return {next_b + line * kLineFloats, s.b_k, kLineFloats * s.b_k};
+    }
+    const int64_t a_line = (line - lines) * kLineFloats;
+    if (next_a && s.a_k != 1 && a_line < s.m) return {next_a + a_line, s.a_k, kLineFloats * s.a_k};
     return {};
 }
 
@@ -207,29 +222,19 @@ CK_INLINE Ahead line_ahead(const GemmBlock& s, int64_t t, const float* next_b, c
 // panel of B stays there for all tiles of A.
 void block(const GemmBlock& s) {
     const int64_t tiles = ceil_div(s.m, s.tile_rows), panels = ceil_div(s.n, s.tile_columns);
-    const auto rows_ahead = [&](int64_t t) -> const float* {
-        if (!s.next_a || s.a_k != 1) return nullptr;
-        return t + 1 < tiles ? s.a + (t + 1) * s.a_tile : s.next_a;
-    };
     if (s.n * s.k <= kNearFloats) {
         for (int64_t t = 0; t < tiles; ++t) {
             for (int64_t panel = 0; panel < panels; ++panel) {
-                const bool first = panel == 0;
-                Ahead next =
-                    line_ahead(s, t, s.next_b ? s.next_b + panel * s.b_panel : nullptr, first ? s.next_a : nullptr);
-                if (first) next.rows = rows_ahead(t);
-                block_tile(s, t, panel, next);
+                const float* const next_b = s.next_b ? s.next_b + panel * s.b_panel : nullptr;
+                block_tile(s, t, panel, ahead(s, t, tiles, next_b, panel == 0 ? s.next_a : nullptr));
             }
         }
     } else {
         for (int64_t panel = 0; panel < panels; ++panel) {
             const bool last = panel + 1 == panels;
-            for (int64_t t = 0; t < tiles; ++t) {
-                Ahead next =
-                    line_ahead(s, t, last ? s.next_b : s.b + (panel + 1) * s.b_panel, last ? s.next_a : nullptr);
-                next.rows = rows_ahead(t);
-                block_tile(s, t, panel, next);
-            }
+            const float* const next_b = last ? s.next_b : s.b + (panel + 1) * s.b_panel;
+            for (int64_t t = 0; t < tiles; ++t)
+                block_tile(s, t, panel, ahead(s, t, tiles, next_b, last ? s.next_a : nullptr));
         }
     }
 }
