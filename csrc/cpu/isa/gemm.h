@@ -60,7 +60,11 @@ void pack(int64_t rows, int64_t k, const float* src, int64_t row, int64_t step, 
         const int64_t full = rows - rows % width;
         const bool padded = width % kWidth == 0, masked = kWidth == 16 && width < kWidth;  // where masks are cheap
         const int lanes = static_cast<int>(width);
+        constexpr int64_t kRowsAhead = 2;  // these are pages apart as well
         for (int64_t p = 0; p < k; ++p, src += step) {
+            if constexpr (kFarOperands) {
+                for (int64_t i = 0; i < rows; i += kLineFloats) __builtin_prefetch(src + kRowsAhead * step + i);
+            }
             if (masked) {
                 for (int64_t i = 0; i < full; i += width)
                     store_n(dst + i * k + p * width, load_n(src + i, lanes), lanes);
