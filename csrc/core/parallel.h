@@ -25,7 +25,8 @@ using TaskFunction = void (*)(void* context, int64_t task, int64_t worker);
 void run_tasks(int64_t tasks, int64_t workers, TaskFunction function, void* context);
 }  // namespace detail
 
-// Calls fn(task, worker) for every task in [0,tasks), task by task in dynamic order, worker in [0,workers).
+// Calls fn(task, worker) for every task in [0,tasks), worker in [0,workers), task by task: first the worker's own, a
+// range that the same loop gives it again, then what other workers have left.
 // `workers` is the worker_count(tasks) by which the caller sized its scratch: asked again here it could be another
 // number, as set_num_threads may be called at any time.
 // Aim at 20-200 us a task and at least four tasks a thread: the cores are shared with other programs.

@@ -201,8 +201,8 @@ CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel, Ahead ne
 }
 
 // What tile t fetches. Lines of the panel of B that follows, in the order of a packed one, then those of the next A
-// when its k are rows. Rows of A that are contiguous in k are fetched by every second tile, for the two that follow and
-// a little further; when there are few tiles by those that B leaves.
+// that is packed, or whose k are rows. Rows contiguous in k are fetched by every second tile, for the two that follow
+// and a little further; when there are few tiles by those that B leaves.
 CK_INLINE Ahead ahead(const GemmBlock& s, int64_t t, int64_t tiles, const float* next_b, const float* next_a) {
     const int64_t lines = s.tile_columns / kLineFloats;
     int64_t line = t;
@@ -218,8 +218,10 @@ CK_INLINE Ahead ahead(const GemmBlock& s, int64_t t, int64_t tiles, const float*
         return {next_b + line * kLineFloats, s.b_k, kLineFloats * s.b_k};
     }
     const int64_t a_line = (line - lines) * kLineFloats;
-    if (next_a && s.a_k != 1 && a_line < s.m) return {next_a + a_line, s.a_k, kLineFloats * s.a_k};
-    return {};
+    if (!next_a || s.a_k == 1 || a_line >= s.m) return {};
+    const bool packed = s.a_k == s.tile_rows;
+    if (packed) return {next_a + a_line * s.k, kLineFloats, kLineFloats * kLineFloats};
+    return {next_a + a_line, s.a_k, kLineFloats * s.a_k};
 }
 
 // Whichever is larger passes by the other one's tile: along rows of c while all of B is in the nearest caches, else a
