@@ -10,8 +10,9 @@
 namespace ck::cpu {
 namespace {
 
-constexpr int64_t kShare = 64;       // channels and filters of a task at most: 576 KiB of sums at 36 points
-constexpr int64_t kRepetition = 60;  // own tiles: the channels that are transformed once more, per 64 of products
+constexpr int64_t kShareChannels = 64;      // of a task at most,
+constexpr int64_t kShareSums = 160 * 1024;  // and of its sums: 640 KiB, 71 filters at 36 points, 160 at 16
+constexpr int64_t kRepetition = 60;  // own tiles: products per point that pay for transforming a channel once more
 constexpr int64_t kOwnFloats = 192 * 1024;    // 768 KiB of own tiles beside the sums
 constexpr int64_t kTasks = 16;                // own tiles: so many, from as many parts of the tiles ...
 constexpr int64_t kPartTiles = 32;            // ... of no fewer than this: each part's sums are transformed
@@ -58,8 +59,9 @@ Plan make_plan(WinogradTileSize size, const Conv2dShape& s) {
     plan.tiles = TileGrid(s.n, s.p, s.q, plan.kernel->outputs);
     plan.points = plan.kernel->points * plan.kernel->points;
     plan.filter_points = plan.kernel->filter_points * plan.kernel->filter_points;
-    const int64_t down = ceil_div(s.o, kShare), lanes = kernels().vector_width, vectors = ceil_div(s.c, lanes);
-    plan.across = ceil_div(s.c, kShare);
+    const int64_t down = ceil_div(s.o, kShareSums / (plan.filter_points * kShareChannels));
+    const int64_t lanes = kernels().vector_width, vectors = ceil_div(s.c, lanes);
+    plan.across = ceil_div(s.c, kShareChannels);
     plan.shares = plan.across * down;
     plan.filters = ceil_div(s.o, down);
     plan.channels = ceil_div(vectors, plan.across) * lanes;
