@@ -30,6 +30,7 @@ void weight_tile(const WeightPanel& s, const int64_t* tap, float* dw, const Line
             const float* dy = s.dy + image * s.dy_image + line * s.dy_line;
             const float* next = fetched.start + image * fetched.image + line * fetched.line;
             int64_t k = image * s.x_image + line * s.x_line;
+#pragma GCC unroll 2
             for (int64_t q = 0; q < s.pixels; ++q, k += s.x_pixel, dy += s.dy_pixel, next += fetched.pixel) {
                 if constexpr (fetch) __builtin_prefetch(next, 0, 2);
                 vf b[vectors];
