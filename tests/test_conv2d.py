@@ -55,6 +55,8 @@ def test_small_problems(name, each_isa):
         "n2c70h32x47o66k3s2p1",  # Winograd's tiles of stride 2
         "n9c64h64o34k3s2p1",
         "n1c96h7o97k3p1",  # four tiles that meet many filters
+        "n1c130h47o130k3p1",  # Winograd's weight gradient: blocks of tiles that tasks share,
+        "n65c12h46o13k3p1",  # and many parts of tiles, of a task each
         "n2c35h110o35k3p1g35",  # depthwise, maps that are fetched ahead
         "n1c33h192o33k3s2p1g33",
     ],
