@@ -393,7 +393,7 @@ struct ProbeKernels {
 struct CpuKernels {
     const char* isa;
     int vector_width;   // float32 lanes
-    bool far_operands;  // register tiles hide that an operand comes from the second-level cache: it need not be packed
+    bool far_operands;  // register tiles fetch ahead: an operand may come from the second-level cache, not packed
     PointwiseKernels pointwise;
     GemmKernels gemm;
     Conv2dKernels conv2d;
