@@ -57,6 +57,7 @@ def test_small_problems(name, each_isa):
         "n1c96h7o97k3p1",  # four tiles that meet many filters
         "n1c130h47o130k3p1",  # Winograd's weight gradient: blocks of tiles that tasks share,
         "n65c12h46o13k3p1",  # and many parts of tiles, of a task each
+        "n3c33h23o150k3p1",  # and several shares of filters
         "n2c35h110o35k3p1g35",  # depthwise, maps that are fetched ahead
         "n1c33h192o33k3s2p1g33",
     ],

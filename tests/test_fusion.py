@@ -252,6 +252,18 @@ def test_pooling_after_a_convolution(pool, activation, algorithm, monkeypatch, e
     np.testing.assert_allclose(results[0][3], results[1][3], rtol=0, atol=252 * 4 * np.finfo(np.float32).eps)
 
 
+def test_pooling_after_many_filters(each_isa):
+    """More filters than one task of the weight gradient has: each finds its own maxima."""
+    conv, pool, x = nn.Conv2d(33, 150, 3, padding=1), nn.MaxPool2d(2), image(3, 23, 22, 33)
+    results = []
+    for run in (nn.Sequential(conv, pool), lambda y: pool(conv(y))):
+        conv.weight.grad = None
+        y = run(x)
+        y.backward(image(*y.shape))
+        results.append(conv.weight.grad.numpy())
+    np.testing.assert_array_equal(*results)
+
+
 def test_pooling_is_not_taken_over_from_a_module_with_a_hook():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
     seen = []

@@ -13,16 +13,17 @@ namespace {
 constexpr int64_t kShareChannels = 64;      // of a task at most,
 constexpr int64_t kShareSums = 160 * 1024;  // and of its sums: 640 KiB, 71 filters at 36 points, 160 at 16
 constexpr int64_t kRepetition = 60;  // own tiles: products per point that pay for transforming a channel once more
-constexpr int64_t kOwnFloats = 192 * 1024;    // 768 KiB of own tiles beside the sums
-constexpr int64_t kTasks = 16;                // own tiles: so many, from as many parts of the tiles ...
-constexpr int64_t kPartTiles = 32;            // ... of no fewer than this: each part's sums are transformed
-constexpr int64_t kLongPart = 512;            // a part of more tiles is cut in any case ...
-constexpr int64_t kMostTasks = 64;            // ... into so many tasks at most: each part has a dw of its own
-constexpr int64_t kGrain = 16 * 1024;         // floats of dw a task adds up
-constexpr int64_t kNearFloats = 1024 * 1024;  // 4 MiB of shared tiles stay in the last cache of a core or two ...
-constexpr int64_t kMostFloats = 4096 * 1024;  // ... but each block adds to all of dw, which must not cost more
-constexpr int64_t kLeastTiles = 64;           // of a block
-constexpr int64_t kTileFloats = 16 * 1024;    // of x and dy a task transforms: about 10 us
+constexpr int64_t kOwnFloats = 192 * 1024;       // 768 KiB of own tiles beside the sums
+constexpr int64_t kTasks = 16;                   // own tiles: so many, from as many parts of the tiles ...
+constexpr int64_t kPartTiles = 32;               // ... of no fewer than this: each part's sums are transformed
+constexpr int64_t kLongPart = 512;               // a part of more tiles is cut in any case ...
+constexpr int64_t kMostTasks = 64;               // ... into so many tasks at most: each part has a dw of its own
+constexpr int64_t kGrain = 16 * 1024;            // floats of dw a task adds up
+constexpr int64_t kNearFloats = 1024 * 1024;     // 4 MiB of shared tiles stay in the last cache of a core or two ...
+constexpr int64_t kMostFloats = 4096 * 1024;     // ... but each block adds to all of dw, which must not cost more
+constexpr int64_t kLeastTiles = 64;              // of a block, unless they are wider than
+constexpr int64_t kScratchFloats = 8192 * 1024;  // 32 MiB
+constexpr int64_t kTileFloats = 16 * 1024;       // of x and dy a task transforms: about 10 us
 
 // How a problem is cut; by its shape alone.
 struct Plan {
@@ -85,7 +86,9 @@ Plan make_plan(WinogradTileSize size, const Conv2dShape& s) {
         plan.x_row = winograd_row(s.c);
         plan.dy_row = winograd_row(s.o);
         const int64_t floats = std::clamp(2 * plan.filter_points * s.o * plan.x_row, kNearFloats, kMostFloats);
-        plan.block = std::max(kLeastTiles, floats / (plan.points * (plan.x_row + plan.dy_row)));
+        const int64_t tile = plan.points * (plan.x_row + plan.dy_row);
+        const int64_t least = std::clamp<int64_t>(kScratchFloats / tile, 1, kLeastTiles);
+        plan.block = std::max(least, floats / tile);
         plan.block = ceil_div(plan.tiles.count, ceil_div(plan.tiles.count, plan.block));
     }
     return plan;
