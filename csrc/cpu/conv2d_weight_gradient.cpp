@@ -50,10 +50,9 @@ struct Plan {
     int64_t size(const DirectConv& s) const { return s.k() * columns; }
 };
 
-// Where a step of the register tile is long, AVX-512's 28 multiply-adds: AVX2's 12 do not hide scattered windows.
 // Pixels a multiple of 4 KiB apart are better copied when several taps meet them: few of them fit into the cache.
 bool far_pays(const DirectConv& s) {
-    return kernels().vector_width == 16 && (s.r * s.s == 1 || s.pixel * s.stride_w % 1024 != 0);
+    return kernels().long_steps && (s.r * s.s == 1 || s.pixel * s.stride_w % 1024 != 0);
 }
 
 void plan_blocks(const DirectConv& s, Plan& plan) {

@@ -29,9 +29,9 @@ struct GemmBlock {
     int64_t a_tile, a_row, a_k;
     const float* b;
     int64_t b_panel, b_k;
-    // What A and B are next, laid out as these; while tiles are computed it is fetched, as are those of A that follow
-    // in this block. Null: it is near. The panels of a B larger than the nearest caches are fetched anyway. Only where
-    // CpuKernels::far_operands.
+    // What A and B are next, laid out as these (with fewer k some of what is fetched lies beside it); while tiles are
+    // computed it is fetched, as are rows of A that follow in this block. Null: A, or B, is near. The panels of a B
+    // larger than the nearest caches are fetched anyway. Only where CpuKernels::far_operands.
     const float *next_a, *next_b;
     float* c;  // [m,n], rows c_row apart
     int64_t c_row;
@@ -394,6 +394,7 @@ struct CpuKernels {
     const char* isa;
     int vector_width;   // float32 lanes
     bool far_operands;  // register tiles fetch ahead: an operand may come from the second-level cache, not packed
+    bool long_steps;    // a step of them hides that the rows of an operand are scattered
     PointwiseKernels pointwise;
     GemmKernels gemm;
     Conv2dKernels conv2d;

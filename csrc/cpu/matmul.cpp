@@ -184,6 +184,7 @@ void multiply_block(const Problem& g, const Plan& plan, int64_t task, Packed pac
         const int64_t next_k = std::min(plan.block_k, end - p);  // of the block that is fetched meanwhile
         s.next_b = plan.share_b && p < end ? packed.b + p * plan.padded_n + j * next_k : nullptr;
         s.next_a = plan.share_a && p < end ? packed.a + p * plan.padded_m + i * next_k : nullptr;
+        // Rows of a long A are far in the last block as well, which has no next.
         if (!plan.pack_a && g.a.step == 1 && end - begin > plan.block_k) s.next_a = s.a + (p < end ? s.k : 0);
         s.finish = p >= end && plan.chunks == 1 && g.finish();
         kernels().gemm.block(s);

@@ -202,14 +202,14 @@ CK_INLINE void block_tile(const GemmBlock& s, int64_t t, int64_t panel, Ahead ne
 
 // What tile t fetches. Lines of the panel of B that follows, in the order of a packed one, then those of the next A
 // that is packed, or whose k are rows. Rows contiguous in k are fetched by every second tile, for the two that follow
-// and a little further; when there are few tiles by those that B leaves.
+// and a little further (high ones do not reach that far); when there are few tiles by those that B leaves.
 CK_INLINE Ahead ahead(const GemmBlock& s, int64_t t, int64_t tiles, const float* next_b, const float* next_a) {
     const int64_t lines = s.tile_columns / kLineFloats;
     int64_t line = t;
     if (s.next_a && s.a_k == 1) {
-        const bool many = tiles >= 2 * lines;
-        if (many ? t % 2 == 0 || t + 1 == tiles : t >= lines)
-            return {t + 1 < tiles ? s.a + (t + 1) * s.a_tile : s.next_a, s.a_row, kLineFloats};
+        const bool many = tiles > 2 * lines, high = 2 * s.tile_rows > kLineFloats;
+        const bool rows_turn = many ? t % 2 == 0 || t + 1 == tiles || (high && t > 2 * lines) : t >= lines;
+        if (rows_turn) return {t + 1 < tiles ? s.a + (t + 1) * s.a_tile : s.next_a, s.a_row, kLineFloats};
         if (many) line = t / 2;
     }
     if (line < lines) {

@@ -23,6 +23,8 @@ using NarrowTile = WideTile;
 using WideTile = Tile<6, 2>;  // 12 accumulators + 2 of B + 1 of A = 15 of 16 registers
 using NarrowTile = WideTile;
 #endif
+// So many multiply-adds a step that they hide rows scattered in memory.
+constexpr bool kLongSteps = WideTile::rows * WideTile::vectors >= 28;
 #if defined(CK_ISA_avx512) || defined(CK_ISA_avx2)
 constexpr bool kFarOperands = true;  // 5 % of the time of AVX2 over all layers, a third of single weight gradients
 #else

@@ -33,18 +33,10 @@ using namespace ck::cpu;
 
 extern "C" __attribute__((visibility("default"))) const CpuKernels& CK_JOIN(ck_kernels_, CK_ISA)() {
     static constexpr CpuKernels table = {
-        CK_TEXT(CK_ISA),   kWidth,
-        kFarOperands,      kPointwiseKernels,
-        kGemmKernels,      kConv2dKernels,
-        kWinograd<4, 3>,   kWinograd<2, 3>,
-        kWinograd<2, 5>,   kWinogradStrided,
-        kWinogradAdjoint,  kDepthwiseKernels,
-        kGroupedKernels,   kPixelConvKernels,
-        kPool2dKernels,    kResizeKernels,
-        kBatchNormKernels, kOptimizerKernels,
-        kReduceKernels,    kSoftmaxKernels,
-        kLossKernels,      kDropoutKernels,
-        kProbeKernels,
+        CK_TEXT(CK_ISA),   kWidth,          kFarOperands,      kLongSteps,      kPointwiseKernels, kGemmKernels,
+        kConv2dKernels,    kWinograd<4, 3>, kWinograd<2, 3>,   kWinograd<2, 5>, kWinogradStrided,  kWinogradAdjoint,
+        kDepthwiseKernels, kGroupedKernels, kPixelConvKernels, kPool2dKernels,  kResizeKernels,    kBatchNormKernels,
+        kOptimizerKernels, kReduceKernels,  kSoftmaxKernels,   kLossKernels,    kDropoutKernels,   kProbeKernels,
     };
     return table;
 }
